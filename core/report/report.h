@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The report of a run: JSON for machines (schema tcpburn-report/1), a summary for people, and the
+ * verdict of --fail-on. Fed with plain figures; knows nothing of workers.
+ */
+#ifndef TB_REPORT_REPORT_H
+#define TB_REPORT_REPORT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "base/err.h"
+#include "engine/stats.h"
+
+/* One second of the timeline. */
+struct tb_timeline_row {
+    double t_s; /* end of the interval, from the first SYN */
+    uint64_t open, started, requests, responses, failed, p99_us; /* open: now; others: within it */
+};
+
+struct tb_skip; /* trace/trace.h */
+
+/* Everything the report says. Pointers are borrowed. */
+struct tb_report_input {
+    /* run */
+    uint64_t started_us; /* since 1970 */
+    double duration_s;
+    const char *command, *module, *version;
+    uint32_t workers;
+    uint64_t seed;
+    /* trace */
+    uint32_t files;
+    uint64_t packets, trace_sessions, trace_requests;
+    const struct tb_skip *skipped;
+    uint32_t skip_count;
+    /* sessions and all the rest */
+    uint64_t planned_sessions, planned_requests;
+    const struct tb_stats *stats; /* merged */
+    uint64_t peak;                /* as seen by the reporter */
+    const struct tb_timeline_row *timeline;
+    uint32_t timeline_count;
+    const char *const *module_counter_names; /* for stats->module[] */
+    uint32_t module_counter_count;
+    double cpu_s;
+    uint64_t max_rss_bytes;
+    bool interrupted;
+};
+
+/* The whole report; NULL when memory is out. The caller owns it. */
+json_t *tb_report_json(const struct tb_report_input *in);
+
+/* Write it to `path` (through a temporary file in the same folder, renamed; "-" is stdout). */
+int tb_report_write(const json_t *report, const char *path, struct tb_err *err);
+
+/* The end-of-run summary: sessions, verdicts, latency table, slowest second, what to look at. */
+void tb_report_summary(const struct tb_report_input *in, FILE *out);
+
+/* --- --fail-on ------------------------------------------------------------------------------ */
+
+/* One condition: a figure, < > <= >= == !=, a number with an optional unit (% us ms s). */
+struct tb_fail_on {
+    char text[128];
+    char figure[32];
+    char op[3];
+    double limit;      /* in the figure's own unit: count, or microseconds */
+    bool percent;      /* of sessions planned or started (requests for request figures) */
+};
+
+/* "failed>0.1%", "mismatched>0", "p99_response>50ms"; unknown figures are named with the known
+ * ones. 0 or -EINVAL. */
+int tb_fail_on_parse(const char *text, struct tb_fail_on *out, struct tb_err *err);
+/* Does the condition hold, i.e. does the run fail? `why` gets "p99_response is 61.2 ms (> 50ms)". */
+bool tb_fail_on_holds(const struct tb_fail_on *f, const struct tb_report_input *in, char *why,
+                      size_t why_len);
+
+/* --- while it runs ---------------------------------------------------------------------------- */
+
+/* One line of progress: on a terminal redrawn in place, otherwise one log line every 5 seconds. */
+struct tb_status {
+    bool terminal;
+    uint64_t next_line_us;
+    unsigned drawn; /* columns on screen */
+};
+struct tb_status_figures {
+    double elapsed_s, left_s; /* left < 0: unknown */
+    uint64_t planned, started, ended, open, failed, mismatched;
+    double requests_per_s;
+    uint64_t p50_us, p99_us; /* of the last second */
+};
+void tb_status_init(struct tb_status *s);
+void tb_status_show(struct tb_status *s, const struct tb_status_figures *f, uint64_t now_us);
+/* Progress while files are loaded. */
+void tb_status_loading(struct tb_status *s, uint64_t done_bytes, uint64_t total_bytes,
+                       uint32_t sessions, uint64_t now_us);
+/* Clear the line before other output. */
+void tb_status_end(struct tb_status *s);
+
+#endif
