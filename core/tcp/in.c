@@ -105,7 +105,8 @@ static unsigned input_syn_sent(struct tb_tcp_env *env, struct tb_tcp *c,
     return TB_TCP_EV_CONNECTED;
 }
 
-/* --- acknowledgements --------------------------------------------------------------------------- */
+/* --- acknowledgements ---------------------------------------------------------------------------
+ */
 
 static void free_spans(struct tb_tcp_env *env, struct tb_tcp_busy *b, uint64_t acked)
 {
@@ -284,7 +285,8 @@ static bool take_ack(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_s
     return true;
 }
 
-/* --- data ------------------------------------------------------------------------------------------ */
+/* --- data
+ * ------------------------------------------------------------------------------------------ */
 
 static void deliver(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint64_t len)
 {
@@ -388,9 +390,10 @@ static void take_data(struct tb_tcp_env *env, struct tb_tcp *c, uint64_t from, c
     }
     const struct tb_tcp_busy *b = tb_tcp_busy(env, c);
     bool gap_ahead = b && b->ooo.count > 0;
-    c->unacked_bytes += len;
+    uint32_t unacked = c->unacked_bytes + len, most = 2u * c->mss < 65535 ? 2u * c->mss : 65535;
+    c->unacked_bytes = (uint16_t) (unacked < 65535 ? unacked : 65535);
     /* At least every second full segment (RFC 9293 §3.8.6.3). */
-    if (gap_ahead || c->unacked_bytes >= 2u * c->mss)
+    if (gap_ahead || unacked >= most)
         c->flags |= TB_TCP_ACK_NOW;
     else if (c->ack_at == 0)
         c->ack_at = tb_tcp_tick_in(env, DELAYED_ACK_US);
@@ -449,7 +452,8 @@ static unsigned take_text(struct tb_tcp_env *env, struct tb_tcp *c, const struct
     return 0;
 }
 
-/* --- synchronized states -------------------------------------------------------------------------- */
+/* --- synchronized states
+ * -------------------------------------------------------------------------- */
 
 /* RFC 9293 §3.10.7.4 "first, check sequence number": something of it lies in the window. */
 static bool is_acceptable(const struct tb_tcp_env *env, const struct tb_tcp *c, int64_t from,
@@ -471,10 +475,11 @@ static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
 
     if (seg->flags & TB_TCP_RST) { /* RFC 5961 §3.2 */
         if (from == (int64_t) c->rcv_nxt) {
+            bool lost = !tb_tcp_is_quiet(env, c);
             c->state = TB_TCP_CLOSED;
             tb_tcp_release(env, c);
             c->ack_at = 0;
-            return TB_TCP_EV_RESET;
+            return TB_TCP_EV_RESET | (lost ? TB_TCP_EV_LOST : 0);
         }
         if (is_acceptable(env, c, from, 0))
             tb_tcp_challenge(env, c);

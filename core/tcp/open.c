@@ -11,7 +11,7 @@
 #include "packet/seq.h"
 
 /* Initial window of RFC 6928. */
-enum { INITIAL_SEGMENTS = 10, DEFAULT_MSS = 536, TS_OPTION_BYTES = 12 };
+enum { INITIAL_SEGMENTS = 10, DEFAULT_MSS = 536 };
 
 void tb_tcp_env_init(struct tb_tcp_env *env, uint32_t busy_bytes)
 {
@@ -43,8 +43,8 @@ struct tb_tcp_busy *tb_tcp_need_busy(struct tb_tcp_env *env, struct tb_tcp *c)
 }
 
 /*
- * RFC 6528 and RFC 7323 §5.4: a keyed hash of the addresses plus a clock, so that the numbers of one
- * path only ever grow, from connection to connection and from run to run (the key is the
+ * RFC 6528 and RFC 7323 §5.4: a keyed hash of the addresses plus a clock, so that the numbers of
+ * one path only ever grow, from connection to connection and from run to run (the key is the
  * machine's). A server that still holds the old connection in TIME-WAIT then accepts the new SYN
  * (RFC 9293 §3.10.7.4, RFC 6191).
  */
@@ -65,7 +65,7 @@ int tb_tcp_open(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_pa
      * if it sent faster than the ISN clock runs. */
     uint32_t floor = tb_seq_wrap(c->snd_una, c->iss) + 2;
     bool reused = c->iss != 0;
-    uint16_t ip_id = c->ip_id;
+    uint32_t owner = c->owner;
     uint64_t hash = path_hash(env, path);
 
     tb_tcp_release(env, c);
@@ -75,7 +75,7 @@ int tb_tcp_open(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_pa
         c->iss = floor;
     if (c->iss == 0)
         c->iss = 1; /* 0 marks a record never used */
-    c->ip_id = ip_id;
+    c->owner = owner;
     c->ts_offset = (uint32_t) (hash >> 32);
     c->mss = DEFAULT_MSS;
     if (!tb_tcp_need_busy(env, c))
@@ -166,6 +166,8 @@ void tb_tcp_release(struct tb_tcp_env *env, struct tb_tcp *c)
 
     if (!b)
         return;
+    if (env->release)
+        env->release(env, c, b);
     for (uint32_t h = b->first_span; h;) {
         struct tb_tcp_span *s = tb_pool_at(&env->spans, h);
         uint32_t next = s->next;

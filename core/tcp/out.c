@@ -9,8 +9,15 @@
 #include <string.h>
 #include "packet/seq.h"
 
-enum { OPTIONS_MAX = 40, KIND_NOP = 1, KIND_MSS = 2, KIND_WSCALE = 3, KIND_SACK_OK = 4,
-       KIND_SACK = 5, KIND_TS = 8 };
+enum {
+    OPTIONS_MAX = 40,
+    KIND_NOP = 1,
+    KIND_MSS = 2,
+    KIND_WSCALE = 3,
+    KIND_SACK_OK = 4,
+    KIND_SACK = 5,
+    KIND_TS = 8
+};
 
 static uint8_t *put_be16(uint8_t *p, uint32_t v)
 {
@@ -97,7 +104,6 @@ static void emit(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_p
         .seq = tb_seq_wrap(offset, c->iss + 1),
         .ack = tb_seq_wrap(c->rcv_nxt, c->irs + 1),
         .window = window_field(env, c->rcv_wscale),
-        .ip_id = c->ip_id,
         .flags = (uint8_t) (flags | TB_TCP_ACK),
         .options = options,
         .options_len = (uint8_t) (end - options),
@@ -109,7 +115,6 @@ static void emit(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_p
         f->gso_size = c->mss;
         packets = (len + c->mss - 1) / c->mss;
     }
-    c->ip_id = (uint16_t) (c->ip_id + packets);
     env->packets_sent += packets;
     c->flags &= (uint16_t) ~TB_TCP_ACK_NOW;
     c->ack_at = 0;
@@ -372,8 +377,13 @@ static void arm_retransmission(struct tb_tcp_env *env, struct tb_tcp *c,
     bool in_flight = b->snd_max > c->snd_una;
     bool stuck = b->snd_end > c->snd_una && c->snd_wnd == 0;
 
-    if (c->rtx_at == 0 && (in_flight || stuck))
-        c->rtx_at = tb_tcp_tick_in(env, tb_tcp_rto_us(c, b->backoff));
+    if (c->rtx_at != 0 || !(in_flight || stuck))
+        return;
+    /* Not beyond the time at which the peer counts as dead. */
+    uint64_t rto = tb_tcp_rto_us(c, b->backoff), patience = b->progress_us + env->timeout_us;
+    if (env->now_us + rto > patience)
+        rto = patience > env->now_us ? patience - env->now_us : 0;
+    c->rtx_at = tb_tcp_tick_in(env, rto);
 }
 
 void tb_tcp_output(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_path *path,
@@ -420,8 +430,11 @@ void tb_tcp_abort(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_
 
 void tb_tcp_refuse(struct tb_tcp_env *env, const struct tb_segment *seg, uint32_t transfer)
 {
-    struct tb_tcp_path back = {.src = seg->dst, .dst = seg->src, .sport = seg->dport,
-                               .dport = seg->sport, .transfer = transfer};
+    struct tb_tcp_path back = {.src = seg->dst,
+                               .dst = seg->src,
+                               .sport = seg->dport,
+                               .dport = seg->sport,
+                               .transfer = transfer};
 
     if (seg->flags & TB_TCP_RST)
         return;

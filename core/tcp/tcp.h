@@ -6,8 +6,8 @@
  * from pools, and nothing blocks.
  *
  * Numbers: both streams are addressed by 64-bit offsets from their first byte; the SYN lies before
- * offset 0 and a FIN occupies the offset behind the last byte. Only out.c and in.c turn offsets into
- * wire numbers (packet/seq.h). Deadlines are ticks of the engine's timing wheel; 0 means none.
+ * offset 0 and a FIN occupies the offset behind the last byte. Only out.c and in.c turn offsets
+ * into wire numbers (packet/seq.h). Deadlines are ticks of the engine's timing wheel; 0 means none.
  */
 #ifndef TB_TCP_TCP_H
 #define TB_TCP_TCP_H
@@ -34,16 +34,16 @@ enum tb_tcp_state {
 enum tb_tcp_flags {
     TB_TCP_USES_TS = 1 << 0,
     TB_TCP_USES_SACK = 1 << 1,
-    TB_TCP_ACK_NOW = 1 << 2,     /* send an ACK at the next output */
-    TB_TCP_SYN_DUE = 1 << 3,     /* send the SYN at the next output */
-    TB_TCP_FIN_QUEUED = 1 << 4,  /* behind the last queued byte */
+    TB_TCP_ACK_NOW = 1 << 2,    /* send an ACK at the next output */
+    TB_TCP_SYN_DUE = 1 << 3,    /* send the SYN at the next output */
+    TB_TCP_FIN_QUEUED = 1 << 4, /* behind the last queued byte */
     TB_TCP_FIN_SENT = 1 << 5,
     TB_TCP_FIN_ACKED = 1 << 6,
     TB_TCP_FIN_RECEIVED = 1 << 7,
-    TB_TCP_RECOVERY = 1 << 8,    /* fast recovery (RFC 6582, 6675) */
-    TB_TCP_WANTS_DATA = 1 << 9,  /* deliver() wants bytes, so out-of-order ones are kept */
-    TB_TCP_RTX_FIRST = 1 << 10,  /* retransmit the first unacknowledged segment at the next output */
-    TB_TCP_PROBE = 1 << 11       /* zero-window probe due */
+    TB_TCP_RECOVERY = 1 << 8,   /* fast recovery (RFC 6582, 6675) */
+    TB_TCP_WANTS_DATA = 1 << 9, /* deliver() wants bytes, so out-of-order ones are kept */
+    TB_TCP_RTX_FIRST = 1 << 10, /* retransmit the first unacknowledged segment at the next output */
+    TB_TCP_PROBE = 1 << 11      /* zero-window probe due */
 };
 
 /* What input() and timer() report, as bits. */
@@ -54,7 +54,8 @@ enum tb_tcp_events {
     TB_TCP_EV_RESET = 1 << 3,   /* the connection is CLOSED */
     TB_TCP_EV_REFUSED = 1 << 4, /* RST in answer to the SYN; CLOSED */
     TB_TCP_EV_DEAD = 1 << 5,    /* no progress for env->timeout_us; still open: abort it */
-    TB_TCP_EV_STRAY = 1 << 6    /* belongs to no connection: answer with tb_tcp_refuse() */
+    TB_TCP_EV_LOST = 1 << 6,    /* with RESET: bytes or a FIN of ours were not acknowledged */
+    TB_TCP_EV_STRAY = 1 << 7    /* belongs to no connection: answer with tb_tcp_refuse() */
 };
 
 /* One connection: what an idle one needs (80 bytes). All zero is CLOSED. */
@@ -69,10 +70,10 @@ struct tb_tcp {
     uint32_t rtx_at;             /* retransmission or persist timer */
     uint32_t ack_at;             /* delayed ACK */
     uint32_t busy;               /* handle of the extension, 0 when idle */
-    uint32_t unacked_bytes;      /* received since our last ACK */
+    uint32_t owner;              /* the engine's; kept over open() */
+    uint16_t unacked_bytes;      /* received since our last ACK, at most 65535 */
     uint16_t mss;                /* largest payload we send, options taken off */
     uint16_t flags;
-    uint16_t ip_id;
     uint8_t state;
     uint8_t snd_wscale : 4, rcv_wscale : 4;
 };
@@ -96,7 +97,7 @@ struct tb_tcp_span {
     const uint8_t *data;
     uint64_t from; /* stream offset of data[0] */
     uint32_t len;
-    uint32_t next;  /* handle */
+    uint32_t next; /* handle */
     void *owned;
 };
 
@@ -111,19 +112,19 @@ struct tb_tcp_block {
 /* What only a busy connection needs. Taken from env->busy when something is sent or arrives out of
  * order; the engine may append its own to it (the pool's object size). */
 struct tb_tcp_busy {
-    uint64_t snd_nxt, snd_max; /* next to send (goes back after an RTO), highest sent + 1 */
-    uint64_t snd_end;          /* end of what is queued */
-    uint64_t recover;          /* RFC 6582: recovery ends when this is acknowledged */
-    uint64_t rtx_next;         /* next hole to retransmit (SACK recovery) */
+    uint64_t snd_nxt, snd_max;   /* next to send (goes back after an RTO), highest sent + 1 */
+    uint64_t snd_end;            /* end of what is queued */
+    uint64_t recover;            /* RFC 6582: recovery ends when this is acknowledged */
+    uint64_t rtx_next;           /* next hole to retransmit (SACK recovery) */
     uint64_t rtt_end, rtt_at_us; /* the timed segment; rtt_end 0: none (Karn) */
-    uint64_t progress_us;      /* last time the peer moved things on */
-    uint32_t cwnd, ssthresh;   /* restart from the initial window when a busy time begins, as after
-                                * an idle time (RFC 5681 §4.1) */
+    uint64_t progress_us;        /* last time the peer moved things on */
+    uint32_t cwnd, ssthresh; /* restart from the initial window when a busy time begins, as after
+                              * an idle time (RFC 5681 §4.1) */
     uint32_t first_span, last_span, cursor_span; /* handles; cursor: near snd_nxt */
     uint32_t first_block, block_count;
     uint8_t dupacks, backoff, syn_retries, probes;
-    bool fin_pending; /* a FIN arrived out of order … */
-    uint64_t fin_at;  /* … at this offset */
+    bool fin_pending;  /* a FIN arrived out of order … */
+    uint64_t fin_at;   /* … at this offset */
     uint64_t last_ooo; /* start of the range to report first (RFC 2018 §4) */
     struct tb_tcp_ranges sacked, ooo;
 };
@@ -161,6 +162,8 @@ struct tb_tcp_env {
     /* Bytes in order, each once; data is NULL unless TB_TCP_WANTS_DATA. May call send/close/abort
      * on the connection. */
     void (*deliver)(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint32_t len);
+    /* The extension is about to be given back: free what the engine put behind it. May be NULL. */
+    void (*release)(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b);
 
     uint64_t bytes_sent, bytes_received; /* payload, each byte once */
     uint64_t packets_sent, retransmitted;
@@ -196,7 +199,8 @@ void tb_tcp_release(struct tb_tcp_env *env, struct tb_tcp *c);
 /* May the extension be given back (everything acknowledged, nothing out of order)? */
 bool tb_tcp_is_quiet(const struct tb_tcp_env *env, const struct tb_tcp *c);
 
-/* --- input (in.c), timers (timer.c), output (out.c) -------------------------------------------- */
+/* --- input (in.c), timers (timer.c), output (out.c) --------------------------------------------
+ */
 
 /* One segment for this connection; returns TB_TCP_EV_* bits. */
 unsigned tb_tcp_input(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_path *path,
@@ -220,7 +224,8 @@ static inline uint32_t tb_tcp_deadline(const struct tb_tcp *c)
     return c->rtx_at;
 }
 
-/* --- shared by the files of this folder ----------------------------------------------------------- */
+/* --- shared by the files of this folder
+ * ----------------------------------------------------------- */
 
 static inline struct tb_tcp_busy *tb_tcp_busy(const struct tb_tcp_env *env, const struct tb_tcp *c)
 {
@@ -232,8 +237,8 @@ struct tb_tcp_busy *tb_tcp_need_busy(struct tb_tcp_env *env, struct tb_tcp *c);
 /* The tick `us` from now, never 0. */
 static inline uint32_t tb_tcp_tick_in(const struct tb_tcp_env *env, uint64_t us)
 {
-    uint64_t t = (env->now_us + us - env->epoch_us + (1u << TB_WHEEL_TICK_SHIFT) - 1) >>
-                 TB_WHEEL_TICK_SHIFT;
+    uint64_t t =
+        (env->now_us + us - env->epoch_us + (1u << TB_WHEEL_TICK_SHIFT) - 1) >> TB_WHEEL_TICK_SHIFT;
     return (uint32_t) t ? (uint32_t) t : 1;
 }
 static inline bool tb_tcp_tick_due(const struct tb_tcp_env *env, uint32_t tick)
