@@ -217,8 +217,7 @@ int tb_range_parse(const char *text, struct tb_range *out, struct tb_err *err)
     } else if (!wildcard_parse(copy, &r)) {
         r.count = 1;
         if (tb_addr_parse(text, &r.first))
-            rc = tb_err_set(err, -EINVAL,
-                            "not an address, a.b.c.x, NETWORK/LENGTH or FIRST-LAST");
+            rc = tb_err_set(err, -EINVAL, "not an address, a.b.c.x, NETWORK/LENGTH or FIRST-LAST");
     }
     if (!rc)
         rc = range_usable(&r, err);

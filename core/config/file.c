@@ -60,7 +60,7 @@ out:
 int tb_config_json_load(const char *path, json_t **out, char **text_out, struct tb_err *err)
 {
     json_error_t where;
-    char *text;
+    char *text = NULL;
     int rc = read_text(path, &text, err);
 
     if (rc)
@@ -223,8 +223,9 @@ static int set_modules(struct tb_options *o, const json_t *value, struct tb_err 
     json_object_foreach((json_t *) value, name, options)
     {
         if (!json_is_object(options))
-            return tb_err_set(err, -EINVAL, "\"%s\" must be an object with the module's options, "
-                                            "not %s",
+            return tb_err_set(err, -EINVAL,
+                              "\"%s\" must be an object with the module's options, "
+                              "not %s",
                               name, type_name(options));
     }
     o->modules = json_incref((json_t *) value);
@@ -247,7 +248,7 @@ static int set_key(struct tb_options *o, const char *key, const json_t *value,
         return tb_err_set(err, -EINVAL, "belongs on the command line only");
     if (tb_option_shadowed(option, given))
         return 0;
-    given[index] = TB_GIVEN_FILE;
+    given[index] = TB_GIVEN_FILE | (json_is_false(value) ? TB_GIVEN_OFF : 0);
     return set_value(o, option, value, err);
 }
 

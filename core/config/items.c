@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Readers of single options: transfers, client ranges, intercept servers, shards. Called through the
- * option table only.
+ * Readers of single options: transfers, client ranges, intercept servers, shards. Called through
+ * the option table only.
  */
 #include "config/items.h"
 
@@ -70,7 +70,7 @@ static int local_item(struct tb_options *o, const char *device, struct tb_err *e
     if (!*device || strlen(device) >= IF_NAMESIZE || strchr(device, '/'))
         return tb_err_set(err, -EINVAL, "local:%s: '%s' is not the name of a network device",
                           device, device);
-    if (o->mode != TB_MODE_DEFAULT)
+    if (o->local_device || o->intercepts.count)
         return tb_err_set(err, -EINVAL, "local:%s must stand alone: responses arrive at one place",
                           device);
     o->local_device = strdup(device);
@@ -115,7 +115,7 @@ int tb_item_intercept(struct tb_options *o, const char *text, struct tb_err *err
 {
     if (!strncmp(text, "local:", 6))
         return local_item(o, text + 6, err);
-    if (o->mode != TB_MODE_DEFAULT && o->mode != TB_MODE_INTERCEPT)
+    if (o->local_device)
         return tb_err_set(err, -EINVAL, "'%s': local:%s must stand alone", text, o->local_device);
     if (!is_server(text))
         return tb_err_set(err, -EINVAL,
@@ -131,6 +131,8 @@ int tb_item_tun(struct tb_options *o, const char *text, struct tb_err *err)
 {
     if (!strcmp(text, "true"))
         o->mode = TB_MODE_TUN;
+    else if (o->mode == TB_MODE_TUN)
+        o->mode = TB_MODE_DEFAULT;
     return 0;
 }
 

@@ -207,7 +207,8 @@ struct command {
     const char *config; /* the last --config */
 };
 
-/* What getopt returns for a long name: 256 + table index, or with --no- in front NEGATED + index. */
+/* What getopt returns for a long name: 256 + table index, or with --no- in front NEGATED + index.
+ */
 enum { LONG_BASE = 256, NEGATED = 512, LETTERS_MAX = 2 * TB_OPTION_MAX + 2 };
 
 struct getopt_tables {
@@ -229,8 +230,8 @@ static void build_getopt_tables(struct getopt_tables *t)
             *letter++ = option->letter;
         if (option->letter && option->argument)
             *letter++ = ':';
-        t->longs[count++] = (struct option){option->name, option->argument != NULL, NULL,
-                                            LONG_BASE + (int) i};
+        t->longs[count++] =
+            (struct option){option->name, option->argument != NULL, NULL, LONG_BASE + (int) i};
         if (option->type != TB_OPTION_FLAG)
             continue;
         snprintf(t->negated[i], sizeof t->negated[i], "no-%s", option->name);
@@ -265,7 +266,8 @@ static int usage_error(int said, const char *word, struct tb_err *err)
         return tb_err_set(err, -EINVAL, "'%s': %s takes no argument", word,
                           tb_option_label(&tb_option_table[index], label));
     if (optopt) /* an unknown letter; an unknown long name leaves it 0 */
-        return tb_err_set(err, -EINVAL, "unknown option '-%c'; 'tcpburn --help' lists them", optopt);
+        return tb_err_set(err, -EINVAL, "unknown option '-%c'; 'tcpburn --help' lists them",
+                          optopt);
 
     snprintf(name, sizeof name, "%.*s", (int) strcspn(word + 2, "="), word + 2);
     tb_option_suggest(name, "--", hint);
@@ -300,7 +302,7 @@ static int scan(struct tb_options *o, int argc, char **argv, struct command *com
         }
         if (!strcmp(option->name, "config"))
             command->config = text;
-        given[index] = TB_GIVEN_COMMAND;
+        given[index] = TB_GIVEN_COMMAND | (value >= NEGATED ? TB_GIVEN_OFF : 0);
         command->seen[command->count++] = (struct occurrence){index, text};
     }
     if (optind < argc)

@@ -11,8 +11,8 @@
 #include "config/items.h"
 #include "config/value.h"
 
-#define AT(field)  .at = offsetof(struct tb_options, field)
-#define HAS(field) .has = offsetof(struct tb_options, field)
+#define AT(field)    .at = offsetof(struct tb_options, field)
+#define HAS(field)   .has = offsetof(struct tb_options, field)
 #define FALLBACK(on) .fallback = (on) ? "true" : NULL
 
 /* Timers live in the engine's wheel, which reaches 76 hours; 3 days is the round number below. */
@@ -21,7 +21,7 @@
 #define COUNT_MAX   4294967295.0
 #define RATE_MAX    1000000000.0
 /* 2^53: what every reader of the JSON report takes without rounding. */
-#define SEED_MAX    9007199254740992.0
+#define SEED_MAX 9007199254740992.0
 
 const struct tb_option tb_option_table[] = {
     /* --- what is played --- */
@@ -39,8 +39,7 @@ const struct tb_option tb_option_table[] = {
      .item = tb_item_transfer,
      .help = "captured server port and target: 80-10.0.0.5:8080, 80-[fd00::5]:80"},
     {'c', "clients", "RANGE,...", TB_OPTION_LIST, TB_GROUP_TARGET, AT(clients),
-     .item = tb_item_clients,
-     .help = "client addresses: CIDR, a.b.c.x, FIRST-LAST (198.19.0.0/16, fd00:19::/64)"},
+     .item = tb_item_clients, .help = "CIDR, a.b.c.x or FIRST-LAST (198.19.0.0/16, fd00:19::/64)"},
     {0, "tun", NULL, TB_OPTION_FLAG, TB_GROUP_TARGET, AT(mode), .item = tb_item_tun,
      .rivals = {"intercept"}, .rival_why = "responses come one way or the other",
      .help = "target on this machine: a TUN device carries both directions"},
@@ -79,9 +78,9 @@ const struct tb_option tb_option_table[] = {
     {'T', "topology", "SEC", TB_OPTION_DECIMAL, TB_GROUP_LOAD, AT(topology_s), HAS(has_topology),
      .max = RUN_MAX_S, .help = "sessions captured within SEC keep start order and distance"},
     {'m', "client-order", "0|1", TB_OPTION_BIT, TB_GROUP_LOAD, AT(ports_first), .fallback = "0",
-     .help = "use up client addresses first (0) or ports first (1)"},
-    {'e', "seed", "SEED", TB_OPTION_U64, TB_GROUP_LOAD, AT(seed), HAS(has_seed),
-     .max = SEED_MAX, .help = "seed of every random choice: same seed, same plan"},
+     .help = "what is used up first, 0: client addresses, 1: their ports"},
+    {'e', "seed", "SEED", TB_OPTION_U64, TB_GROUP_LOAD, AT(seed), HAS(has_seed), .max = SEED_MAX,
+     .help = "seed of every random choice: same seed, same plan"},
     {0, "shard", "K/N", TB_OPTION_WORD, TB_GROUP_LOAD, .item = tb_item_shard,
      .help = "play the K-th of N parts of the plan (other hosts play the others)"},
 
@@ -90,17 +89,16 @@ const struct tb_option tb_option_table[] = {
      .fallback = "1", .help = "divide captured think times by N; 0: no think time"},
     {'t', "timeout", "SEC", TB_OPTION_DECIMAL, TB_GROUP_TIME, AT(timeout_s), .min = 0.001,
      .max = TIMER_MAX_S, .fallback = "120", .help = "longest wait for a response"},
-    {0, "close-wait", "SEC", TB_OPTION_DECIMAL, TB_GROUP_TIME, AT(close_wait_s),
-     .max = TIMER_MAX_S, .fallback = "1",
-     .help = "wait for the server's FIN where it closed first in the capture"},
+    {0, "close-wait", "SEC", TB_OPTION_DECIMAL, TB_GROUP_TIME, AT(close_wait_s), .max = TIMER_MAX_S,
+     .fallback = "1", .help = "wait for the server's FIN where it closed first when captured"},
     {0, "hold", "SEC", TB_OPTION_DECIMAL, TB_GROUP_TIME, AT(hold_s), .max = TIMER_MAX_S,
      .help = "keep sessions open that long after their last request"},
     {0, "rtt", "captured", TB_OPTION_WORD, TB_GROUP_TIME, .item = tb_item_rtt,
      .help = "captured: delay packets as the captured client's distance did"},
 
     /* --- protocol --- */
-    {0, "module", "NAME|PATH", TB_OPTION_STRING, TB_GROUP_MODULE, AT(module),
-     .rivals = {"comet"}, .rival_why = "--comet is short for --module comet",
+    {0, "module", "NAME|PATH", TB_OPTION_STRING, TB_GROUP_MODULE, AT(module), .rivals = {"comet"},
+     .rival_why = "--comet is short for --module comet",
      .help = "protocol module: http, mysql, generic or a path (by port and content)"},
     {0, "module-dir", "DIR", TB_OPTION_STRING, TB_GROUP_MODULE, AT(module_dir),
      .help = "look for modules here first"},
@@ -205,7 +203,7 @@ static void help_option(FILE *out, const struct tb_option *option)
                  argument ? argument : "");
     else
         snprintf(left, sizeof left, "    --%s%s%s", option->name, space, argument ? argument : "");
-    fprintf(out, "  %-25s %s", left, option->help);
+    fprintf(out, "  %-26s %s", left, option->help);
     if (option->fallback)
         fprintf(out, " (%s)", option->type == TB_OPTION_FLAG ? "default" : option->fallback);
     fputc('\n', out);
@@ -239,9 +237,10 @@ void tb_option_help(FILE *out)
             if (tb_option_table[i].group == group)
                 help_option(out, &tb_option_table[i]);
     }
-    fputs("\nDefaults are in parentheses. Lists may be repeated or take commas. Flags can be turned\n"
-          "off: --no-NAME.\n"
-          "Exit status: 0 all well, 1 usage or input, 2 sessions failed (or --fail-on), 3 the\n"
-          "environment forbids it. The manual page tcpburn(1) says more.\n",
-          out);
+    fputs(
+        "\nDefaults are in parentheses. Lists may be repeated or take commas. Flags can be turned\n"
+        "off: --no-NAME.\n"
+        "Exit status: 0 all well, 1 usage or input, 2 sessions failed (or --fail-on), 3 the\n"
+        "environment forbids it. The manual page tcpburn(1) says more.\n",
+        out);
 }

@@ -57,7 +57,12 @@ extern const unsigned tb_option_count;
 
 /* Room for one flag per option, indexed like the table: where a value came from. */
 enum { TB_OPTION_MAX = 80 };
-enum tb_given { TB_GIVEN_DEFAULT, TB_GIVEN_FILE, TB_GIVEN_COMMAND };
+enum tb_given {
+    TB_GIVEN_DEFAULT = 0,
+    TB_GIVEN_FILE = 1,
+    TB_GIVEN_COMMAND = 2,
+    TB_GIVEN_OFF = 4 /* with one of the two: a flag given as false, which asks for nothing */
+};
 
 /* The table index of long name `name`, or -1. */
 int tb_option_find(const char *name);
@@ -88,7 +93,8 @@ const char *tb_option_expected(const struct tb_option *option, char buf[128]);
 
 void tb_option_help(FILE *out);
 
-/* --- file.c, validate.c ------------------------------------------------------------------------ */
+/* --- file.c, validate.c ------------------------------------------------------------------------
+ */
 
 /* Set from the JSON file at `path` whatever `given` does not already have from the command line. */
 int tb_config_file_read(struct tb_options *o, const char *path, uint8_t given[TB_OPTION_MAX],

@@ -18,10 +18,10 @@ enum { TCP_IP4_HEADERS = 40, TCP_IP6_HEADERS = 60, MTU_V6_MIN = 1280 /* RFC 8200
 
 bool tb_option_shadowed(const struct tb_option *option, const uint8_t given[TB_OPTION_MAX])
 {
-    if (given[option - tb_option_table] == TB_GIVEN_COMMAND)
+    if (given[option - tb_option_table] & TB_GIVEN_COMMAND)
         return true;
     for (unsigned i = 0; i < 3 && option->rivals[i]; i++)
-        if (given[tb_option_find(option->rivals[i])] == TB_GIVEN_COMMAND)
+        if (given[tb_option_find(option->rivals[i])] & TB_GIVEN_COMMAND)
             return true;
     return false;
 }
@@ -31,31 +31,22 @@ static bool was_given(const uint8_t given[TB_OPTION_MAX], const char *name)
     return given[tb_option_find(name)] != TB_GIVEN_DEFAULT;
 }
 
-/* A flag that was given, but as false, asks for nothing. */
-static bool asks(const struct tb_options *o, const struct tb_option *option,
-                 const uint8_t given[TB_OPTION_MAX])
+static bool asks(const uint8_t given[TB_OPTION_MAX], unsigned option)
 {
-    if (given[option - tb_option_table] == TB_GIVEN_DEFAULT)
-        return false;
-    if (option->type != TB_OPTION_FLAG)
-        return true;
-    if (option->item) /* --tun, the one flag that is not a bool */
-        return o->mode == TB_MODE_TUN;
-    return *(const bool *) ((const char *) o + option->at);
+    return given[option] != TB_GIVEN_DEFAULT && !(given[option] & TB_GIVEN_OFF);
 }
 
-static int check_rivals(const struct tb_options *o, const uint8_t given[TB_OPTION_MAX],
-                        struct tb_err *err)
+static int check_rivals(const uint8_t given[TB_OPTION_MAX], struct tb_err *err)
 {
     for (unsigned i = 0; i < tb_option_count; i++) {
         const struct tb_option *option = &tb_option_table[i];
         for (unsigned r = 0; r < 3 && option->rivals[r]; r++) {
-            const struct tb_option *rival = &tb_option_table[tb_option_find(option->rivals[r])];
+            unsigned rival = (unsigned) tb_option_find(option->rivals[r]);
             char a[64], b[64];
-            if (asks(o, option, given) && asks(o, rival, given))
+            if (asks(given, i) && asks(given, rival))
                 return tb_err_set(err, -EINVAL, "%s and %s exclude each other: %s; drop one",
-                                  tb_option_label(option, a), tb_option_label(rival, b),
-                                  option->rival_why);
+                                  tb_option_label(option, a),
+                                  tb_option_label(&tb_option_table[rival], b), option->rival_why);
         }
     }
     return 0;
@@ -65,14 +56,17 @@ static int check_missing(const struct tb_options *o, const uint8_t given[TB_OPTI
                          struct tb_err *err)
 {
     if (o->html)
-        return tb_err_set(err, -EINVAL, "--html: the HTML report comes in a later version; use "
-                                        "--report FILE for the JSON report");
+        return tb_err_set(err, -EINVAL,
+                          "--html: the HTML report comes in a later version; use "
+                          "--report FILE for the JSON report");
     if (o->metrics)
-        return tb_err_set(err, -EINVAL, "--metrics: the Prometheus endpoint comes in a later "
-                                        "version; use --report FILE for the figures");
+        return tb_err_set(err, -EINVAL,
+                          "--metrics: the Prometheus endpoint comes in a later "
+                          "version; use --report FILE for the figures");
     if (!o->transfer_count)
-        return tb_err_set(err, -EINVAL, "no transfer given: say which captured port is played "
-                                        "where, e.g. -x 80-10.0.0.5:8080");
+        return tb_err_set(err, -EINVAL,
+                          "no transfer given: say which captured port is played "
+                          "where, e.g. -x 80-10.0.0.5:8080");
     if (!o->pcaps.count && !o->check && !o->check_target)
         return tb_err_set(err, -EINVAL, "no capture given: add -f FILE");
     if (was_given(given, "output") && !o->pcap_send)
@@ -144,8 +138,9 @@ static int check_range(const struct tb_options *o, uint32_t index, struct tb_err
     for (uint32_t i = 0; i < index; i++) {
         const struct tb_range *earlier = &o->clients[i];
         if (overlap(&r->first, r->count, &earlier->first, earlier->count))
-            return tb_err_set(err, -EINVAL, "client addresses %s and %s overlap: give each address "
-                                            "once",
+            return tb_err_set(err, -EINVAL,
+                              "client addresses %s and %s overlap: give each address "
+                              "once",
                               range_text(earlier, other), range_text(r, range));
     }
     return 0;
@@ -160,8 +155,9 @@ static int check_clients(struct tb_options *o, struct tb_err *err)
         bool v4 = tb_addr_is_v4(&target->addr);
         char text[TB_ENDPOINT_TEXT];
         if (!has_client_of(o, v4))
-            rc = tb_err_set(err, -EINVAL, "no IPv%d client address for target %s: add a range to "
-                                          "-c, e.g. %s",
+            rc = tb_err_set(err, -EINVAL,
+                            "no IPv%d client address for target %s: add a range to "
+                            "-c, e.g. %s",
                             v4 ? 4 : 6, tb_endpoint_format(target, text),
                             v4 ? DEFAULT_CLIENTS_V4 : DEFAULT_CLIENTS_V6);
     }
@@ -172,8 +168,7 @@ static int check_clients(struct tb_options *o, struct tb_err *err)
 
 /* --- sizes ------------------------------------------------------------------------------------ */
 
-static int check_sizes(struct tb_options *o, const uint8_t given[TB_OPTION_MAX],
-                       struct tb_err *err)
+static int check_sizes(struct tb_options *o, const uint8_t given[TB_OPTION_MAX], struct tb_err *err)
 {
     bool v6 = has_target_of(o, false);
     uint32_t headers = has_target_of(o, true) ? TCP_IP4_HEADERS : TCP_IP6_HEADERS;
@@ -204,7 +199,7 @@ static int resolve_comet(struct tb_options *o, struct tb_err *err)
 int tb_options_validate(struct tb_options *o, const uint8_t given[TB_OPTION_MAX],
                         struct tb_err *err)
 {
-    int rc = check_rivals(o, given, err);
+    int rc = check_rivals(given, err);
 
     if (!rc)
         rc = check_missing(o, given, err);

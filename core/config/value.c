@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Strict reading of numbers, ports and MACs, and the guess behind "did you mean". Called by the rest
- * of core/config. strtoul() and friends are not used bare: they take "-1", " 7" and "10x".
+ * Strict reading of numbers, ports and MACs, and the guess behind "did you mean". Called by the
+ * rest of core/config. strtoul() and friends are not used bare: they take "-1", " 7" and "10x".
  */
 #include "config/value.h"
 
@@ -117,7 +117,7 @@ static unsigned edit_distance(const char *a, const char *b)
 const char *tb_value_nearest(const char *word, const char *const *names)
 {
     const char *best = NULL;
-    unsigned best_distance = (unsigned) strlen(word) / 3 + 1;
+    unsigned best_distance = least((unsigned) strlen(word) / 2, 3) + 1;
 
     for (; *names; names++) {
         unsigned distance = edit_distance(word, *names);

@@ -24,7 +24,7 @@ int tb_value_port(const char *text, uint16_t *out);
 int tb_value_mac(const char *text, uint8_t out[6]);
 
 /* The entry of `names` (ends with NULL) that `word` was probably meant to be, or NULL: one of which
- * it is the beginning, or the one at the smallest edit distance, at most a third of its length. */
+ * it is the beginning, or the one at the smallest edit distance, at most 3 and half its length. */
 const char *tb_value_nearest(const char *word, const char *const *names);
 
 #endif
