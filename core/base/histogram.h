@@ -12,8 +12,8 @@
 enum {
     TB_HISTOGRAM_SUB_BITS = 6,
     TB_HISTOGRAM_MAX_BITS = 36,
-    TB_HISTOGRAM_BUCKETS =
-        (TB_HISTOGRAM_MAX_BITS - TB_HISTOGRAM_SUB_BITS + 1) << TB_HISTOGRAM_SUB_BITS
+    TB_HISTOGRAM_BUCKETS = (TB_HISTOGRAM_MAX_BITS - TB_HISTOGRAM_SUB_BITS + 1)
+                           << TB_HISTOGRAM_SUB_BITS
 };
 
 /* All zero is an empty histogram. `min` is meaningful only when count > 0. */

@@ -25,9 +25,10 @@ void tb_pool_fini(struct tb_pool *p);
 
 /* A zeroed object; 0 when memory is out. */
 uint32_t tb_pool_take(struct tb_pool *p);
+/* Handle 0 is ignored. */
 void tb_pool_give(struct tb_pool *p, uint32_t handle);
 
-/* Take memory for `objects` now, so that the packet path never does. 0 or -ENOMEM. */
+/* Take memory for `objects` in all now, so that the packet path never does. 0 or -ENOMEM. */
 int tb_pool_reserve(struct tb_pool *p, uint32_t objects);
 
 static inline void *tb_pool_at(const struct tb_pool *p, uint32_t handle)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The Internet checksum (RFC 1071). Sums are kept unfolded, as 64-bit sums of 16-bit words in
- * memory order, so that partial sums of even-length pieces can be added. */
+ * memory order, and far below 2^64, so that partial sums of even-length pieces can be added. */
 #ifndef TB_PACKET_CHECKSUM_H
 #define TB_PACKET_CHECKSUM_H
 

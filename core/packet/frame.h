@@ -39,16 +39,17 @@ struct tb_frame_spec {
     uint8_t options_len;
 };
 
-/* Write the headers of `f` for `payload_len` bytes at `payload`; sets everything but gso_size and
- * transfer (both 0). DF is set; TTL 64. */
+/* Write the headers of `f` for `payload_len` bytes at `payload`, and all its fields (gso_size and
+ * transfer: 0). DF is set; TTL 64; a length beyond 16 bits is written as 0. */
 void tb_frame_build(struct tb_frame *f, const struct tb_frame_spec *spec, const uint8_t *payload,
                     uint32_t payload_len);
 
-/* Complete the TCP checksum in `head` over headers and payload. */
+/* Complete the TCP checksum in `head` over headers and payload. Once, as tb_frame_build() left it.
+ */
 void tb_frame_fill_checksum(struct tb_frame *f);
 
-/* Copy the whole packet to `out` (`room` bytes), checksum complete; its length, or 0 when it does
- * not fit. */
+/* Copy the whole packet as tb_frame_build() left it to `out` (`room` bytes), there with its
+ * checksum complete; its length, or 0 when it does not fit. */
 uint32_t tb_frame_flatten(const struct tb_frame *f, uint8_t *out, uint32_t room);
 
 #endif

@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: BSD-2-Clause
 core_libtbcore_la_SOURCES += \
-	%D%/addr.h %D%/checksum.h %D%/frame.h %D%/linktype.h %D%/seq.h %D%/view.h
+	%D%/addr.c %D%/addr.h %D%/checksum.c %D%/checksum.h %D%/frame.c %D%/frame.h \
+	%D%/linktype.c %D%/linktype.h %D%/seq.h %D%/view.c %D%/view.h %D%/wire.h

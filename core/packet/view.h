@@ -23,21 +23,21 @@ enum {
 
 enum { TB_PROTO_TCP = 6 };
 
-/* One IP packet or fragment. */
+/* One IP packet or fragment. A fragment's payload may still begin with IPv6 extension headers. */
 struct tb_ip {
     struct tb_addr src, dst;
     const uint8_t *payload;   /* behind the headers (IPv6 extension headers included) */
     uint32_t payload_len;     /* bytes captured of it */
-    uint32_t payload_claimed; /* bytes the header claims; = payload_len when the total length is 0
-                               * (TSO, BIG TCP, also by the jumbo payload option) */
+    uint32_t payload_claimed; /* bytes the header or its jumbo payload option claims;
+                               * = payload_len when the total length is 0 (TSO, BIG TCP) */
     uint8_t proto;            /* of the payload */
     bool more_fragments;
     uint32_t fragment_offset; /* bytes; with more_fragments false and this 0: a whole packet */
     uint32_t id;              /* fragment identification */
 };
 
-/* Options of a TCP segment (RFC 9293 §3.1, 7323, 2018). Absent ones: mss 0, wscale -1, others
- * false or 0. */
+/* Options of a TCP segment (RFC 9293 §3.1, 7323, 2018). Absent ones: mss 0, wscale -1 (at most
+ * 14), others false or 0. */
 struct tb_tcp_options {
     uint16_t mss;
     int8_t wscale;
@@ -68,7 +68,7 @@ struct tb_segment {
 int tb_ip_parse(const uint8_t *data, uint32_t len, struct tb_ip *ip);
 
 /* Parse the TCP header at the payload of an unfragmented (or reassembled) packet. Bad options are
- * ignored from the bad one on. 0 or -EBADMSG. */
+ * ignored from the bad one on, and so are those that the capture cut off. 0 or -EBADMSG. */
 int tb_tcp_parse(const struct tb_ip *ip, struct tb_segment *seg);
 
 /* Both at once, for the packet path; not-TCP and fragments are -EBADMSG. */

@@ -1,1 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# Unit tests, a file per part. Without cmocka there are none.
+if HAVE_CMOCKA
+include tests/unit/base.mk
+include tests/unit/packet.mk
+include tests/unit/trace.mk
+include tests/unit/tcp.mk
+include tests/unit/module.mk
+include tests/unit/engine.mk
+include tests/unit/io.mk
+include tests/unit/config.mk
+include tests/unit/report.mk
+include tests/unit/http.mk
+endif
