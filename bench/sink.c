@@ -7,7 +7,6 @@
  * Requests are framed by their blank line and Content-Length (chunked request bodies are not).
  * Needs nothing of the engine.
  */
-#define _GNU_SOURCE /* accept4() */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
