@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import sys
 
 import lab
 import recorder
@@ -71,7 +72,7 @@ class Recording:
 
     def __enter__(self):
         self.file = self.lab.dir / ("record-%d.pcap" % len(self.lab.processes))
-        self.process = self.lab.start(self.host, lab.sys.executable, lab.HERE / "recorder.py",
+        self.process = self.lab.start(self.host, sys.executable, lab.HERE / "recorder.py",
                                       self.file, ",".join(map(str, self.ports)), name="recorder")
         lab.wait_for("the recorder", lambda: "recording" in self.process.text())
         return self

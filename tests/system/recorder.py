@@ -23,7 +23,7 @@ import time
 ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 3, 0x0800, 0x86DD
 SOL_PACKET, PACKET_STATISTICS = 263, 6
 SO_RCVBUFFORCE = 33
-LINKTYPE_RAW = 101
+LINKTYPE_ETHERNET, LINKTYPE_RAW_OLD, LINKTYPE_RAW = 1, 12, 101
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 
@@ -110,24 +110,22 @@ class Connection:
 
 
 def packets(path):
-    """The IP packets of a pcap file of LINKTYPE_RAW."""
+    """The IP packets of a pcap file (raw IP, or Ethernet without tags)."""
     with open(path, "rb") as f:
         head = f.read(24)
         if len(head) < 24:
             return
         order = "<" if head[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
         link = struct.unpack(order + "I", head[20:24])[0] & 0xFFFF
-        if link not in (LINKTYPE_RAW, 12):
+        skip = {LINKTYPE_RAW: 0, LINKTYPE_RAW_OLD: 0, LINKTYPE_ETHERNET: 14}.get(link)
+        if skip is None:
             raise ValueError("%s: link type %d" % (path, link))
         while True:
             record = f.read(16)
             if len(record) < 16:
                 return
-            length = struct.unpack(order + "IIII", record)[2]
-            data = f.read(length)
-            if len(data) < length:
-                return
-            yield data
+            data = f.read(struct.unpack(order + "IIII", record)[2])
+            yield data[skip:]
 
 
 def connections(path, ports):

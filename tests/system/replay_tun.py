@@ -3,6 +3,8 @@
 """Every capture, played through --tun against the kind of server it was made with: all sessions
 complete and the server's host takes exactly the captured bytes; the same again at once, with the
 same seed, against a server that still has the first run's connections in TIME_WAIT."""
+import shutil
+
 import captures
 import lab
 
@@ -57,7 +59,7 @@ def main(l):
             play(l, target, "halfclose.pcap", ["80-%s:80" % lab.TARGET,
                                                "8092-%s:8092" % lab.TARGET], [80, 8092], [])
         server.stop()
-    if lab.shutil.which("redis-server"):
+    if shutil.which("redis-server"):
         redis = l.start(target, "redis-server", "--port", 6379, "--save", "", "--bind", "0.0.0.0",
                         "--protected-mode", "no", port=6379)
         for name, options in (("redis-pipeline.pcap", []), ("redis-pubsub.pcap", ["-a", 5])):
