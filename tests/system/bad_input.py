@@ -130,5 +130,5 @@ class Without:
                               "--inh-caps=-" + self.capability, *args)
 
 
-with lab.Lab() as the_lab:
+with lab.Test() as the_lab:
     main(the_lab)

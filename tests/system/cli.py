@@ -164,5 +164,5 @@ def main(l):
              run.words())
 
 
-with lab.Lab() as the_lab:
+with lab.Test() as the_lab:
     main(the_lab)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The lab of the system tests: hosts in network namespaces, real servers, tcpburn runs, TAP.
+"""The lab: hosts in network namespaces, real servers, tcpburn runs; and tests in it that speak TAP.
 
-Used by every test of this folder:
+Used by every test of this folder, and by bench/run:
 
-    with lab.Lab() as l:
+    with lab.Test() as l:
         target = l.host("target", "198.18.0.2/32")
         l.nginx(target, 80)
         run = l.tcpburn(target, "-x", "80-198.18.0.2:80", "-f", captures.path(NAME), "--tun")
@@ -225,22 +225,15 @@ class Sink(Process):
 
 
 class Lab:
-    """A test's hosts, processes and results. Prints TAP and ends the program."""
+    """Hosts and processes, gone when it ends."""
 
     def __init__(self):
-        self.hosts, self.processes, self.count = [], [], 0
-        self.dir = None
-
-    # --- life ---------------------------------------------------------------------------------
+        self.hosts, self.processes, self.dir = [], [], None
 
     def __enter__(self):
         reason = why_not()
         if reason:
-            if os.environ.get("CI") == "true":
-                print("1..1\nnot ok 1 - system tests can run\n# " + reason)
-                sys.exit(1)
-            print("1..0 # SKIP " + reason)
-            sys.exit(0)
+            raise LabError(reason)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: sys.exit(1))
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="tb-lab-"))
@@ -248,15 +241,6 @@ class Lab:
         return self
 
     def __exit__(self, kind, error, trace):
-        self.close()
-        if isinstance(error, (LabError, subprocess.SubprocessError, OSError)):
-            self.ok(False, "the lab works", "%s: %s" % (type(error).__name__, error))
-        elif error is not None:
-            return False
-        print("1..%d" % self.count, flush=True)
-        sys.exit(0)     # TAP says the rest
-
-    def close(self):
         for p in reversed(self.processes):
             if p.alive():
                 p.signal(signal.SIGTERM)
@@ -268,25 +252,6 @@ class Lab:
             subprocess.run(["ip", "netns", "del", host.ns], capture_output=True)
         if self.dir and not os.environ.get("TB_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
-
-    # --- results ------------------------------------------------------------------------------
-
-    def ok(self, good, name, words=""):
-        self.count += 1
-        print("%sok %d - %s" % ("" if good else "not ", self.count, name))
-        if not good:
-            for line in str(words).splitlines():
-                print("#   " + line)
-        sys.stdout.flush()
-        return bool(good)
-
-    def same(self, seen, expected, name, words=""):
-        return self.ok(seen == expected, name,
-                       "expected %r, saw %r\n%s" % (expected, seen, words))
-
-    def skip(self, name, reason):
-        self.count += 1
-        print("ok %d - %s # SKIP %s" % (self.count, name, reason), flush=True)
 
     # --- hosts and programs -------------------------------------------------------------------
 
@@ -397,3 +362,47 @@ class Lab:
             return json.loads(path.read_text())
         except (OSError, ValueError):
             return None
+
+
+class Test(Lab):
+    """A lab whose results are printed as TAP."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __enter__(self):
+        try:
+            return super().__enter__()
+        except LabError as reason:
+            if os.environ.get("CI") == "true":
+                print("1..1\nnot ok 1 - system tests can run\n# %s" % reason)
+            else:
+                print("1..0 # SKIP %s" % reason)
+            sys.exit(0)
+
+    def __exit__(self, kind, error, trace):
+        super().__exit__(kind, error, trace)
+        if isinstance(error, (LabError, subprocess.SubprocessError, OSError)):
+            self.ok(False, "the lab works", "%s: %s" % (type(error).__name__, error))
+        elif error is not None:
+            return False
+        print("1..%d" % self.count, flush=True)
+        return True
+
+    def ok(self, good, name, words=""):
+        self.count += 1
+        print("%sok %d - %s" % ("" if good else "not ", self.count, name))
+        if not good:
+            for line in str(words).splitlines():
+                print("#   " + line)
+        sys.stdout.flush()
+        return bool(good)
+
+    def same(self, seen, expected, name, words=""):
+        return self.ok(seen == expected, name,
+                       "expected %r, saw %r\n%s" % (expected, seen, words))
+
+    def skip(self, name, reason):
+        self.count += 1
+        print("ok %d - %s # SKIP %s" % (self.count, name, reason), flush=True)

@@ -55,5 +55,5 @@ def main(l):
         l.skip("5 % loss and a rewriting module", "%s is not built" % module)
 
 
-with lab.Lab() as the_lab:
+with lab.Test() as the_lab:
     main(the_lab)

@@ -25,5 +25,5 @@ def main(l):
                "%s: the target saw every connection and request" % name, seen)
 
 
-with lab.Lab() as the_lab:
+with lab.Test() as the_lab:
     main(the_lab)

@@ -38,5 +38,5 @@ def main(l):
                    captures.expected(captures.manifest()[name]))
 
 
-with lab.Lab() as the_lab:
+with lab.Test() as the_lab:
     main(the_lab)

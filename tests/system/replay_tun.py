@@ -69,5 +69,5 @@ def main(l):
         l.skip("redis captures", "redis-server is not installed")
 
 
-with lab.Lab() as the_lab:
+with lab.Test() as the_lab:
     main(the_lab)

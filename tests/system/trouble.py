@@ -101,7 +101,7 @@ def again(l, target):
     sink.stop()
 
 
-with lab.Lab() as the_lab:
+with lab.Test() as the_lab:
     the_host = the_lab.host("target", lab.TARGET + "/32")
     unwilling_targets(the_lab, the_host)
     interrupted(the_lab, the_host)
