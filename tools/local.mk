@@ -35,7 +35,7 @@ check-valgrind:
 coverage: check
 	$(MKDIR_P) coverage
 	gcovr --root $(srcdir) --object-directory . --exclude '.*tests/' --print-summary \
-		--html-details coverage/index.html .
+		--html-details coverage/index.html core modules
 
 clean-local: clean-coverage
 .PHONY: clean-coverage
