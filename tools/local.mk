@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Checks that look at the source rather than run it, and those that run the tests differently.
-EXTRA_DIST += %D%/check %D%/check-layering %D%/packages
+EXTRA_DIST += %D%/check %D%/check-layering %D%/demo %D%/packages
 
 tb_sources = find core modules include tests bench examples -name '*.[ch]'
 
