@@ -300,7 +300,7 @@ static int open_report(struct tb_replay *r, struct tb_err *err)
 int tb_replay_open(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
-    enum tb_mode mode;
+    enum tb_mode mode = TB_MODE_DEFAULT;
     int rc = open_report(r, err);
 
     if (rc == 0)

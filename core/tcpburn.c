@@ -158,7 +158,7 @@ int main(int argc, char **argv)
         status = rc < 0 ? complain(&err, status_of(rc)) : rc;
     } else {
         catch_signals();
-        replay.command = command ? command : "";
+        run.command = command ? command : "";
         status = play(&run, &err);
         tb_replay_free(&run);
     }
