@@ -99,9 +99,9 @@ static int read_table(struct tb_loaded_module *m, struct tb_err *err)
 {
     const struct tb_module *table = lt_dlsym(m->handle, "tb_module_entry");
     if (!table)
-        return tb_err_set(err, -ENOEXEC,
-                          "module %s: exports no symbol tb_module_entry, so it is no tcpburn module",
-                          m->path);
+        return tb_err_set(
+            err, -ENOEXEC,
+            "module %s: exports no symbol tb_module_entry, so it is no tcpburn module", m->path);
     int rc = check_table(table, m->path, err);
     if (rc)
         return rc;

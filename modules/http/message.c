@@ -54,22 +54,15 @@ enum word {
     WORD_COUNT
 };
 
-static const char *const words[WORD_COUNT] = {"",
-                                              "content-length",
-                                              "transfer-encoding",
-                                              "expect",
-                                              "upgrade",
-                                              "chunked",
-                                              "identity",
-                                              "100-continue",
-                                              "HEAD",
-                                              "CONNECT"};
+static const char *const words[WORD_COUNT] = {
+    "",        "content-length", "transfer-encoding", "expect", "upgrade",
+    "chunked", "identity",       "100-continue",      "HEAD",   "CONNECT"};
 
 #define BIT(word) (1u << (word))
 
 static const unsigned method_words = BIT(WORD_HEAD) | BIT(WORD_CONNECT);
-static const unsigned request_fields = BIT(WORD_CONTENT_LENGTH) | BIT(WORD_TRANSFER_ENCODING) |
-                                       BIT(WORD_EXPECT) | BIT(WORD_UPGRADE);
+static const unsigned request_fields =
+    BIT(WORD_CONTENT_LENGTH) | BIT(WORD_TRANSFER_ENCODING) | BIT(WORD_EXPECT) | BIT(WORD_UPGRADE);
 static const unsigned response_fields = BIT(WORD_CONTENT_LENGTH) | BIT(WORD_TRANSFER_ENCODING);
 
 /* --- words ---------------------------------------------------------------------------------- */
