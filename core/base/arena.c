@@ -31,7 +31,7 @@ static int add_chunk(struct tb_arena *a, size_t bytes)
 {
     if (bytes < a->chunk_bytes)
         bytes = a->chunk_bytes;
-    if (bytes > SIZE_MAX - sizeof(struct tb_arena_chunk))
+    if (bytes > PTRDIFF_MAX - sizeof(struct tb_arena_chunk))
         return -ENOMEM;
     size_t whole = sizeof(struct tb_arena_chunk) + bytes;
     struct tb_arena_chunk *chunk = malloc(whole);

@@ -1,1 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
+core_libtbcore_la_SOURCES += \
+	%D%/ending.c %D%/engine.c %D%/engine.h %D%/host.c %D%/modules.c %D%/modules.h \
+	%D%/pacing.c %D%/pacing.h %D%/plan.c %D%/plan.h %D%/player.c %D%/response.c \
+	%D%/stats.c %D%/stats.h %D%/user.h %D%/verdict.c %D%/worker.c %D%/worker.h

@@ -30,8 +30,8 @@ struct tb_stats {
     /* payload bytes, each once */
     uint64_t bytes_sent, bytes_received;
     uint64_t packets_sent, packets_received, retransmitted;
-    uint64_t strays;        /* segments in our range that belong to no connection */
-    uint64_t bad_packets;   /* received but not parsable */
+    uint64_t strays;                       /* segments in our range that belong to no connection */
+    uint64_t bad_packets;                  /* received but not parsable */
     uint64_t send_errors, capture_dropped; /* from io */
     struct tb_histogram connect, first_byte, response, from_schedule, pacing_error;
     uint64_t module[TB_STATS_MODULE_COUNTERS];
@@ -45,7 +45,8 @@ struct tb_stats {
 /* Add `from` to `into`; peaks add too (an upper bound of the sum). */
 void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from);
 
-/* Sessions that ended, whatever the verdict; and those of them that failed (not completed, not cut). */
+/* Sessions that ended, whatever the verdict; and those of them that failed (not completed, not
+ * cut). */
 uint64_t tb_stats_ended(const struct tb_stats *s);
 uint64_t tb_stats_failed(const struct tb_stats *s);
 

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What modules may call while a session is played (include/module.h, struct tb_host). */
+#include "engine/modules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "engine/worker.h"
+
+static void host_count(struct tb_session *s, int counter, uint64_t n)
+{
+    if (counter >= 0 && counter < TB_STATS_MODULE_COUNTERS)
+        s->worker->stats.module[counter] += n;
+}
+
+static uint64_t host_now_us(const struct tb_session *s)
+{
+    return s->worker->tcp.now_us;
+}
+
+static uint64_t host_session_note(const struct tb_session *s)
+{
+    return tb_user_script(s->worker, s->user)->note;
+}
+
+static uint32_t host_session_number(const struct tb_session *s)
+{
+    return tb_user_script(s->worker, s->user)->number;
+}
+
+static void *host_session_state(struct tb_session *s)
+{
+    uint64_t *due = tb_worker_module_due(s->worker, s->user);
+
+    return due && tb_user_module(s->worker, s->user)->session_size ? due + 1 : NULL;
+}
+
+static void *host_busy_state(struct tb_session *s)
+{
+    struct tb_worker *w = s->worker;
+    struct tb_busy *b = (struct tb_busy *) tb_tcp_need_busy(&w->tcp, &s->user->tcp);
+
+    if (!b || tb_user_module(w, s->user)->busy_size == 0)
+        return NULL;
+    if (!b->module_busy)
+        b->module_busy = tb_pool_take(&w->module_busy);
+    return b->module_busy ? tb_pool_at(&w->module_busy, b->module_busy) : NULL;
+}
+
+static bool host_awaited(const struct tb_session *s, struct tb_request_info *out)
+{
+    const struct tb_busy *b = tb_user_busy(s->worker, s->user);
+    const struct tb_pending *p = b ? tb_pending_at(s->worker, b->first_pending) : NULL;
+
+    if (!p || !p->request)
+        return false;
+    *out = (struct tb_request_info){.index = p->request->index,
+                                    .note = p->request->note,
+                                    .len = p->request->len,
+                                    .due_us = p->due_us};
+    return true;
+}
+
+static int host_send(struct tb_session *s, const void *data, size_t len)
+{
+    if (len > UINT32_MAX)
+        return -EMSGSIZE;
+    void *copy = malloc(len ? len : 1);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, data, len);
+    tb_worker_touch(s->worker, s->user);
+    return tb_tcp_send(&s->worker->tcp, &s->user->tcp, copy, (uint32_t) len, copy);
+}
+
+static int host_send_captured(struct tb_session *s, size_t offset, size_t len)
+{
+    const struct tb_request *r = s->request;
+
+    if (!r || offset > r->len || len > r->len - offset)
+        return -ERANGE;
+    struct tb_run run = tb_request_run(r);
+    const uint8_t *piece;
+    uint32_t n;
+    while (len > 0 && (n = tb_run_next(&run, &piece)) > 0) {
+        if (offset >= n) {
+            offset -= n;
+            continue;
+        }
+        uint32_t take = n - (uint32_t) offset;
+        if (take > len)
+            take = (uint32_t) len;
+        int rc = tb_tcp_send(&s->worker->tcp, &s->user->tcp, piece + offset, take, NULL);
+        if (rc < 0)
+            return rc;
+        offset = 0;
+        len -= take;
+    }
+    return 0;
+}
+
+static void host_set_timer(struct tb_session *s, uint64_t us)
+{
+    uint64_t *due = tb_worker_module_due(s->worker, s->user);
+
+    if (!due)
+        return;
+    *due = us == UINT64_MAX ? TB_NEVER : s->worker->tcp.now_us + us;
+    tb_worker_touch(s->worker, s->user);
+}
+
+static void host_mismatch(struct tb_session *s, const char *captured, const char *seen)
+{
+    struct tb_stats *st = &s->worker->stats;
+    struct tb_request_info info = {0};
+
+    if (st->example_count == TB_STATS_EXAMPLES)
+        return;
+    host_awaited(s, &info);
+    struct tb_mismatch *x = &st->examples[st->example_count++];
+    x->session = host_session_number(s);
+    x->request = info.index;
+    snprintf(x->captured, sizeof x->captured, "%s", captured ? captured : "");
+    snprintf(x->seen, sizeof x->seen, "%s", seen ? seen : "");
+}
+
+static void host_fail_reason(struct tb_session *s, const char *reason)
+{
+    struct tb_stats *st = &s->worker->stats;
+    uint32_t most = sizeof st->reasons / sizeof st->reasons[0];
+
+    for (uint32_t i = 0; i < st->reason_count; i++)
+        if (strncmp(st->reasons[i], reason, sizeof st->reasons[i] - 1) == 0)
+            return;
+    if (st->reason_count < most)
+        snprintf(st->reasons[st->reason_count++], sizeof st->reasons[0], "%s", reason);
+}
+
+void tb_host_play_functions(struct tb_host *h)
+{
+    h->count = host_count;
+    h->now_us = host_now_us;
+    h->session_note = host_session_note;
+    h->session_number = host_session_number;
+    h->session_state = host_session_state;
+    h->busy_state = host_busy_state;
+    h->awaited = host_awaited;
+    h->send = host_send;
+    h->send_captured = host_send_captured;
+    h->set_timer = host_set_timer;
+    h->mismatch = host_mismatch;
+    h->fail_reason = host_fail_reason;
+}

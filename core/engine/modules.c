@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Loading, configuring and choosing protocol modules; the host functions for learning. */
+#include "engine/modules.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/log.h"
+
+/* --- host functions: general and learning
+ * --------------------------------------------------------- */
+
+static void __attribute__((format(printf, 2, 3))) host_log(int level, const char *fmt, ...)
+{
+    char line[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    if (level < TB_LOG_ERROR)
+        level = TB_LOG_ERROR;
+    if (level > TB_LOG_DEBUG)
+        level = TB_LOG_DEBUG;
+    tb_log((enum tb_log_level) level, "%s", line);
+}
+
+static int host_counter(const struct tb_host *host, const char *name)
+{
+    struct tb_modules *m = (struct tb_modules *) (uintptr_t) host;
+
+    if (m->counter_count == TB_STATS_MODULE_COUNTERS)
+        return -1;
+    snprintf(m->counter_names[m->counter_count], TB_MODULE_COUNTER_NAME, "%s", name);
+    return (int) m->counter_count++;
+}
+
+/* A module's handle on the session it learns is the draft itself. */
+static struct tb_draft *draft_of(struct tb_learn *l)
+{
+    return (struct tb_draft *) l;
+}
+
+static uint32_t host_learn_cut(struct tb_learn *l, uint64_t end, unsigned flags, uint64_t note)
+{
+    return tb_draft_cut(draft_of(l), end, (flags & TB_CUT_NO_RESPONSE) ? TB_REQ_NO_RESPONSE : 0,
+                        note);
+}
+
+static void host_learn_response(struct tb_learn *l, uint64_t end)
+{
+    tb_draft_response(draft_of(l), end);
+}
+
+static void host_learn_note(struct tb_learn *l, uint32_t index, uint64_t note)
+{
+    tb_draft_set_note(draft_of(l), index, note);
+}
+
+static void host_learn_session_note(struct tb_learn *l, uint64_t note)
+{
+    tb_draft_set_session_note(draft_of(l), note);
+}
+
+static void host_learn_opaque(struct tb_learn *l)
+{
+    tb_draft_opaque(draft_of(l));
+}
+
+static void host_learn_reject(struct tb_learn *l, const char *reason)
+{
+    tb_draft_reject(draft_of(l), reason);
+}
+
+static void init_host(struct tb_host *h)
+{
+    *h = (struct tb_host){
+        .abi = TB_MODULE_ABI,
+        .size = sizeof *h,
+        .log = host_log,
+        .counter = host_counter,
+        .learn_cut = host_learn_cut,
+        .learn_response = host_learn_response,
+        .learn_note = host_learn_note,
+        .learn_session_note = host_learn_session_note,
+        .learn_opaque = host_learn_opaque,
+        .learn_reject = host_learn_reject,
+    };
+    tb_host_play_functions(h);
+}
+
+/* --- loading
+ * ------------------------------------------------------------------------------------------ */
+
+static int configure(struct tb_modules *m, const struct tb_module *ops,
+                     tb_module_options_fn *options, void *ctx, struct tb_err *err)
+{
+    json_t *json = NULL;
+    char reason[512] = "";
+    int rc = options(ctx, ops->name, &json, err);
+
+    if (rc < 0)
+        return rc;
+    if (ops->configure && ops->configure(&m->host, json, reason, sizeof reason) != 0)
+        rc = tb_err_set(err, -EINVAL, "options of module %s: %s", ops->name,
+                        reason[0] ? reason : "refused without a reason");
+    json_decref(json);
+    return rc;
+}
+
+static int load_one(struct tb_modules *m, const char *name, const char *module_dir,
+                    tb_module_options_fn *options, void *ctx, struct tb_err *err)
+{
+    struct tb_loaded_module *slot = &m->loaded[m->count];
+    int rc = tb_module_load(slot, name, module_dir, err);
+
+    if (rc < 0)
+        return rc;
+    m->count++;
+    return configure(m, &slot->ops, options, ctx, err);
+}
+
+int tb_modules_load(struct tb_modules *m, const char *name, const char *module_dir,
+                    tb_module_options_fn *options, void *ctx, struct tb_err *err)
+{
+    memset(m, 0, sizeof *m);
+    init_host(&m->host);
+    m->by_content = name == NULL;
+    if (name)
+        return load_one(m, name, module_dir, options, ctx, err);
+    int rc = load_one(m, "generic", module_dir, options, ctx, err);
+    return rc < 0 ? rc : load_one(m, "http", module_dir, options, ctx, err);
+}
+
+void tb_modules_unload(struct tb_modules *m)
+{
+    for (uint32_t i = 0; i < m->count; i++)
+        tb_module_unload(&m->loaded[i]);
+    m->count = 0;
+}
+
+void tb_modules_used(const struct tb_modules *m, const struct tb_trace *t, char *buf, size_t len)
+{
+    bool used[TB_ENGINE_MODULES] = {false};
+    size_t at = 0;
+
+    buf[0] = '\0';
+    for (uint32_t s = 0; s < t->session_count; s++)
+        used[t->sessions[s]->module] = true;
+    for (uint32_t i = 0; i < m->count && at < len; i++)
+        if (used[i])
+            at +=
+                (size_t) snprintf(buf + at, len - at, "%s%s", at ? "," : "", m->loaded[i].ops.name);
+}
+
+/* --- learning
+ * --------------------------------------------------------------------------------------------- */
+
+enum { GENERIC = 0, HTTP = 1 }; /* places in loaded[] when chosen by content */
+
+/* A captured session while it is learned. */
+struct learned {
+    const struct tb_module *module; /* NULL: not chosen yet */
+    void *state;
+};
+
+/* "METHOD target HTTP/1.x": enough of a request line to tell it from anything else. */
+static bool looks_like_http(const uint8_t *p, uint64_t len)
+{
+    uint64_t i = 0, space;
+
+    while (i < len && i < 16 && ((p[i] >= 'A' && p[i] <= 'Z') || p[i] == '-'))
+        i++;
+    if (i < 3 || i == len || p[i] != ' ')
+        return false;
+    space = i;
+    while (i < len && p[i] != '\r' && p[i] != '\n')
+        i++;
+    if (i == len) /* the line goes on in the next packet: a target begins with / or a scheme */
+        return len > space + 1 && (p[space + 1] == '/' || p[space + 1] == 'h');
+    return i - space > 9 && memcmp(p + i - 8, "HTTP/1.", 7) == 0;
+}
+
+static void choose(struct tb_modules *m, struct learned *l, struct tb_draft *d, uint32_t index)
+{
+    l->module = &m->loaded[index].ops;
+    tb_draft_script(d)->module = (uint8_t) index;
+    if (!l->module->learn_data)
+        tb_draft_opaque(d);
+    else if (l->module->learn_begin)
+        l->state = l->module->learn_begin((struct tb_learn *) d);
+}
+
+static uint32_t module_for(const struct tb_modules *m, const struct tb_draft *d, enum tb_dir dir,
+                           const uint8_t *bytes, uint64_t len)
+{
+    uint16_t port =
+        m->services ? m->services[tb_draft_script((struct tb_draft *) (uintptr_t) d)->transfer].port
+                    : 0;
+
+    if (port == 80 || port == 8080)
+        return HTTP;
+    return dir == TB_FROM_CLIENT && bytes && looks_like_http(bytes, len) ? HTTP : GENERIC;
+}
+
+static void *learn_begin(void *ctx, struct tb_draft *d)
+{
+    struct tb_modules *m = ctx;
+    struct learned *l = calloc(1, sizeof *l);
+
+    if (!l)
+        tb_draft_reject(d, "memory");
+    else if (!m->by_content)
+        choose(m, l, d, 0);
+    return l;
+}
+
+static void learn_data(void *ctx, void *state, struct tb_draft *d, enum tb_dir dir, uint64_t offset,
+                       const uint8_t *bytes, uint64_t len, uint64_t time_us)
+{
+    struct tb_modules *m = ctx;
+    struct learned *l = state;
+
+    if (!l)
+        return;
+    if (!l->module)
+        choose(m, l, d, module_for(m, d, dir, bytes, len));
+    if (l->module->learn_data)
+        l->module->learn_data((struct tb_learn *) d, l->state,
+                              dir == TB_FROM_CLIENT ? TB_CLIENT_BYTES : TB_SERVER_BYTES, offset,
+                              bytes, len, time_us);
+}
+
+static void learn_end(void *ctx, void *state, struct tb_draft *d, bool used)
+{
+    struct learned *l = state;
+
+    if (l && l->module && l->module->learn_end)
+        l->module->learn_end((struct tb_learn *) d, l->state, used);
+    free(l);
+}
+
+struct tb_learner tb_modules_learner(struct tb_modules *m)
+{
+    return (struct tb_learner){m, learn_begin, learn_data, learn_end};
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The protocol modules of a run: loading, configuring, choosing one per captured session, and the
+ * host functions they are given. Called by the programs at start-up; learn functions are called
+ * while the trace is loaded, the others by workers.
+ */
+#ifndef TB_ENGINE_MODULES_H
+#define TB_ENGINE_MODULES_H
+
+#include "base/err.h"
+#include "engine/engine.h"
+#include "engine/stats.h"
+#include "module.h"
+#include "module/loader.h"
+#include "trace/trace.h"
+
+enum { TB_MODULE_COUNTER_NAME = 48 };
+
+struct tb_modules {
+    struct tb_host host; /* first: what counter() is given leads here */
+    struct tb_loaded_module loaded[TB_ENGINE_MODULES];
+    uint32_t count;
+    bool by_content;                    /* no module was asked for: choose per session */
+    const struct tb_endpoint *services; /* captured servers by transfer, for the choice by port */
+    char counter_names[TB_STATS_MODULE_COUNTERS][TB_MODULE_COUNTER_NAME];
+    uint32_t counter_count;
+};
+
+/* Gives the options object of a module (owned reference), from wherever the program keeps them. */
+typedef int tb_module_options_fn(void *ctx, const char *module, json_t **out, struct tb_err *err);
+
+/* Load and configure `name` (as in --module), or, when it is NULL, those to choose from. 0 or
+ * -errno with words. Free in either case. */
+int tb_modules_load(struct tb_modules *m, const char *name, const char *module_dir,
+                    tb_module_options_fn *options, void *ctx, struct tb_err *err);
+void tb_modules_unload(struct tb_modules *m);
+
+/* The learner that lets these modules read captured sessions (tb_trace_options.learner). */
+struct tb_learner tb_modules_learner(struct tb_modules *m);
+
+/* Host functions for playing (host.c). */
+void tb_host_play_functions(struct tb_host *host);
+
+/* Names of the modules that sessions of the trace use, "http" or "generic,http", into `buf`. */
+void tb_modules_used(const struct tb_modules *m, const struct tb_trace *t, char *buf, size_t len);
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of a session: connect, send each request when it is due, hand over to ending.c. What
+ * comes back is response.c's; the schedule is pacing.h's.
+ */
+#include "engine/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
+{
+    const struct tb_module *m = tb_user_module(w, u);
+    struct tb_tcp_path path;
+    struct tb_tcp_syn syn = tb_worker_syn(w, u);
+    uint64_t *timer = tb_worker_module_due(w, u);
+
+    w->half_closed -= u->tcp.state != TB_TCP_CLOSED && u->tcp.state != TB_TCP_TIME_WAIT;
+    u->plays++;
+    u->sent = NULL;
+    u->responses = 0;
+    u->flags &= TB_USER_DIRTY;
+    u->due_us = TB_NEVER;
+    u->phase = TB_PHASE_CONNECTING;
+    w->stats.started++;
+    w->stats.open++;
+    if (w->stats.open > w->stats.peak)
+        w->stats.peak = w->stats.open;
+    if (w->first_syn_us == 0)
+        w->first_syn_us = w->tcp.now_us;
+    tb_plan_path(w->config->plan, u->tcp.owner, &path);
+    if (tb_tcp_open(&w->tcp, &u->tcp, &path, &syn) < 0) {
+        tb_verdict_set(w, u, TB_VERDICT_ABORTED);
+        return;
+    }
+    if (m->needs_payload)
+        u->tcp.flags |= TB_TCP_WANTS_DATA;
+    struct tb_busy *b = tb_user_busy(w, u);
+    b->start_us = w->tcp.now_us;
+    b->late_us = late_us;
+    b->give_up_us = w->tcp.now_us + w->config->timeout_us;
+    tb_worker_touch(w, u);
+    if (timer) {
+        memset(timer + 1, 0, m->session_size);
+        *timer = TB_NEVER;
+    }
+    if (m->session_start && m->session_start(tb_worker_session(w, u)) != 0)
+        tb_verdict_set(w, u, TB_VERDICT_MODULE);
+}
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+/* The request's bytes in one piece: in place when they are, else copied to the worker's scratch. */
+static const uint8_t *contiguous(struct tb_worker *w, const struct tb_request *r)
+{
+    struct tb_run run = tb_request_run(r);
+    const uint8_t *piece = NULL;
+    uint32_t n = tb_run_next(&run, &piece), at = 0;
+
+    if (n == r->len)
+        return piece;
+    if (w->scratch_bytes < r->len) {
+        uint8_t *more = realloc(w->scratch, r->len);
+        if (!more)
+            return NULL;
+        w->scratch = more;
+        w->scratch_bytes = r->len;
+    }
+    for (; n > 0; n = tb_run_next(&run, &piece)) {
+        memcpy(w->scratch + at, piece, n);
+        at += n;
+    }
+    return w->scratch;
+}
+
+static enum tb_request_action ask_module(struct tb_worker *w, struct tb_user *u,
+                                         const struct tb_request *r, uint64_t due_us)
+{
+    const struct tb_module *m = tb_user_module(w, u);
+
+    /* Of opaque streams a module that learns knows nothing. */
+    if (!m->request || ((r->flags & TB_REQ_BYTES) && m->learn_data))
+        return TB_REQUEST_SEND;
+    struct tb_session *s = tb_worker_session(w, u);
+    struct tb_request_info info = {.index = r->index,
+                                   .note = r->note,
+                                   .data = contiguous(w, r),
+                                   .len = r->len,
+                                   .due_us = due_us};
+    if (!info.data && r->len > 0)
+        return TB_REQUEST_FAIL;
+    s->request = r;
+    s->request_data = info.data;
+    enum tb_request_action action = m->request(s, &info);
+    s->request = NULL;
+    return action;
+}
+
+static void send_captured(struct tb_worker *w, struct tb_user *u, const struct tb_request *r)
+{
+    struct tb_run run = tb_request_run(r);
+    const uint8_t *piece;
+    uint32_t n;
+
+    while ((n = tb_run_next(&run, &piece)) > 0) {
+        if (tb_tcp_send(&w->tcp, &u->tcp, piece, n, NULL) < 0) {
+            tb_verdict_set(w, u, TB_VERDICT_ABORTED);
+            return;
+        }
+    }
+}
+
+/* Does something come back that has to be followed? */
+static bool has_response(const struct tb_worker *w, const struct tb_user *u,
+                         const struct tb_request *r)
+{
+    const struct tb_script *s = tb_user_script(w, u);
+
+    if (r->flags & TB_REQ_NO_RESPONSE)
+        return false;
+    if (!(r->flags & TB_REQ_BYTES) || (r->flags & TB_REQ_ANSWERED))
+        return true;
+    /* Not complete in the capture: only the end may depend on how much of it came. */
+    return s->end.bytes > 0 && tb_script_complete(s) && !tb_script_next(r);
+}
+
+static void send_request(struct tb_worker *w, struct tb_user *u, const struct tb_request *r,
+                         uint64_t due_us)
+{
+    uint64_t now = w->tcp.now_us;
+
+    u->flags &= (uint8_t) ~TB_USER_ASK_AGAIN;
+    switch (ask_module(w, u, r, due_us)) {
+    case TB_REQUEST_SEND:
+        send_captured(w, u, r);
+        break;
+    case TB_REQUEST_REPLACED:
+        break;
+    case TB_REQUEST_SKIP:
+        u->sent = r;
+        u->responses += (r->flags & TB_REQ_ANSWERED) != 0;
+        return;
+    case TB_REQUEST_WAIT:
+        u->flags |= TB_USER_ASK_AGAIN;
+        return;
+    case TB_REQUEST_FAIL:
+    case TB_REQUEST_HOLD:
+        tb_verdict_set(w, u, TB_VERDICT_MODULE);
+        return;
+    }
+    if (u->phase == TB_PHASE_IDLE)
+        return;
+    u->sent = r;
+    tb_histogram_add(&w->stats.pacing_error, now > due_us ? now - due_us : 0);
+    w->stats.requests_sent += !(r->flags & TB_REQ_CONTINUED);
+    if (has_response(w, u, r) && tb_response_expect(w, u, r, due_us) < 0)
+        tb_verdict_set(w, u, TB_VERDICT_ABORTED);
+}
+
+static const struct tb_request *next_request(const struct tb_script *s, const struct tb_user *u)
+{
+    return u->sent ? tb_script_next(u->sent) : tb_script_first(s);
+}
+
+/* Have the responses come that the client had when it sent `r`? When nothing is outstanding or the
+ * server has closed, no more will. */
+static bool may_send(const struct tb_worker *w, const struct tb_user *u, const struct tb_request *r)
+{
+    const struct tb_busy *b = tb_user_busy(w, u);
+
+    return u->responses >= r->waits_for || (u->flags & TB_USER_SERVER_FIN) || !b || b->awaited == 0;
+}
+
+void tb_player_advance(struct tb_worker *w, struct tb_user *u)
+{
+    const struct tb_script *s = tb_user_script(w, u);
+    uint64_t now = w->tcp.now_us;
+
+    while (u->phase == TB_PHASE_PLAYING && u->due_us == TB_NEVER) {
+        bool complete = tb_script_complete(s);
+        const struct tb_request *r = next_request(s, u);
+        if (!r) {
+            if (!complete)
+                return; /* live traffic: more may come */
+            u->phase = TB_PHASE_ENDING;
+            break;
+        }
+        if (!may_send(w, u, r))
+            return;
+        uint64_t due = now + tb_pacing_scale_us(w->config->pacing, r->think_us);
+        if (u->flags & TB_USER_ASK_AGAIN)
+            due = now;
+        struct tb_busy *b = tb_user_busy(w, u);
+        if (!u->sent && b) /* catch up with the plan */
+            due -= b->late_us;
+        if (due > now) {
+            u->due_us = due;
+            return;
+        }
+        send_request(w, u, r, due);
+        if (u->flags & TB_USER_ASK_AGAIN)
+            return;
+    }
+    if (u->phase == TB_PHASE_ENDING || u->phase == TB_PHASE_CLOSING)
+        tb_ending_advance(w, u);
+}
+
+/* --- events
+ * ------------------------------------------------------------------------------------------ */
+
+static void connected(struct tb_worker *w, struct tb_user *u)
+{
+    const struct tb_script *s = tb_user_script(w, u);
+    struct tb_busy *b = tb_user_busy(w, u);
+
+    w->stats.established++;
+    tb_histogram_add(&w->stats.connect, w->tcp.now_us - b->start_us);
+    b->give_up_us = 0;
+    u->phase = TB_PHASE_PLAYING;
+    if (s->has_greeting && tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
+        tb_verdict_set(w, u, TB_VERDICT_ABORTED);
+        return;
+    }
+    tb_player_advance(w, u);
+}
+
+static void server_closed(struct tb_worker *w, struct tb_user *u)
+{
+    u->flags |= TB_USER_SERVER_FIN;
+    tb_response_closed(w, u);
+    if (u->phase == TB_PHASE_HOLDING)
+        u->phase = TB_PHASE_ENDING;
+    if (u->phase == TB_PHASE_PLAYING && next_request(tb_user_script(w, u), u) &&
+        !tb_ending_is_as_captured(w, u, false))
+        tb_verdict_set(w, u, TB_VERDICT_CLOSED_EARLY);
+    else
+        tb_player_advance(w, u);
+}
+
+/* A play that is over: only the number of half-closed connections is of interest. */
+static void idle_events(struct tb_worker *w, unsigned events)
+{
+    if ((events & (TB_TCP_EV_FIN | TB_TCP_EV_RESET)) && w->half_closed > 0)
+        w->half_closed--;
+}
+
+void tb_player_events(struct tb_worker *w, struct tb_user *u, unsigned events)
+{
+    if (u->phase == TB_PHASE_IDLE) {
+        idle_events(w, events);
+        return;
+    }
+    if (events & TB_TCP_EV_REFUSED) {
+        tb_verdict_set(w, u, TB_VERDICT_REFUSED);
+    } else if (events & TB_TCP_EV_RESET) {
+        bool fine = tb_ending_is_as_captured(w, u, true) ||
+                    (u->phase >= TB_PHASE_ENDING && !(events & TB_TCP_EV_LOST));
+        tb_verdict_set(w, u, fine ? TB_VERDICT_COMPLETED : TB_VERDICT_RESET);
+    } else if (events & TB_TCP_EV_DEAD) {
+        tb_verdict_set(w, u,
+                       u->phase == TB_PHASE_CONNECTING ? TB_VERDICT_CONNECT_TIMEOUT
+                                                       : TB_VERDICT_RESPONSE_TIMEOUT);
+    } else {
+        if (events & TB_TCP_EV_CONNECTED)
+            connected(w, u);
+        if (events & TB_TCP_EV_FIN)
+            server_closed(w, u);
+        else if ((events & TB_TCP_EV_ACKED) && u->phase >= TB_PHASE_ENDING)
+            tb_ending_advance(w, u);
+    }
+}
+
+/* --- time
+ * ------------------------------------------------------------------------------------------ */
+
+uint64_t tb_player_deadline(const struct tb_worker *w, const struct tb_user *u)
+{
+    const struct tb_busy *b = tb_user_busy(w, u);
+    const uint64_t *timer = tb_worker_module_due(w, u);
+    uint64_t at = u->due_us;
+
+    if (timer && *timer < at)
+        at = *timer;
+    if (b && u->phase != TB_PHASE_IDLE) {
+        if (b->give_up_us && b->give_up_us < at)
+            at = b->give_up_us;
+        if (b->quiet_us && b->quiet_us < at)
+            at = b->quiet_us;
+    }
+    return at;
+}
+
+static void next_is_due(struct tb_worker *w, struct tb_user *u)
+{
+    uint64_t due = u->due_us;
+
+    if (u->phase == TB_PHASE_IDLE) /* the next play: started when the user is settled */
+        return;
+    u->due_us = TB_NEVER;
+    switch (u->phase) {
+    case TB_PHASE_PLAYING:
+        send_request(w, u, next_request(tb_user_script(w, u), u), due);
+        break;
+    case TB_PHASE_HOLDING:
+        u->phase = TB_PHASE_ENDING;
+        break;
+    default:
+        tb_ending_due(w, u);
+        return;
+    }
+    tb_player_advance(w, u);
+}
+
+void tb_player_timer(struct tb_worker *w, struct tb_user *u)
+{
+    struct tb_busy *b = tb_user_busy(w, u);
+    uint64_t now = w->tcp.now_us, *timer = tb_worker_module_due(w, u);
+
+    if (b && u->phase != TB_PHASE_IDLE && b->give_up_us && b->give_up_us <= now) {
+        tb_verdict_set(w, u,
+                       u->phase == TB_PHASE_CONNECTING ? TB_VERDICT_CONNECT_TIMEOUT
+                                                       : TB_VERDICT_RESPONSE_TIMEOUT);
+        return;
+    }
+    if (b && b->quiet_us && b->quiet_us <= now)
+        tb_response_quiet(w, u);
+    if (timer && *timer <= now) {
+        *timer = TB_NEVER;
+        if (tb_user_module(w, u)->timer && u->phase != TB_PHASE_IDLE)
+            tb_response_status(w, u, tb_user_module(w, u)->timer(tb_worker_session(w, u)));
+    }
+    if (u->due_us <= now)
+        next_is_due(w, u);
+}

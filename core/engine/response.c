@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Responses: which request they belong to, when they are complete, whether they are as captured.
+ * A module frames them, or they are counted in bytes with silence as the second sign.
+ */
+#include "engine/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool counts_bytes(const struct tb_worker *w, const struct tb_user *u,
+                         const struct tb_request *r)
+{
+    if (!tb_user_module(w, u)->response)
+        return true;
+    if (!r) /* greeting: framed like the rest of the session */
+        r = tb_script_first(tb_user_script(w, u));
+    return !r || (r->flags & TB_REQ_BYTES);
+}
+
+int tb_response_expect(struct tb_worker *w, struct tb_user *u, const struct tb_request *r,
+                       uint64_t due_us)
+{
+    struct tb_busy *b = (struct tb_busy *) tb_tcp_need_busy(&w->tcp, &u->tcp);
+    uint32_t handle = b ? tb_pool_take(&w->pendings) : 0;
+
+    if (!handle)
+        return -ENOMEM;
+    struct tb_pending *p = tb_pending_at(w, handle);
+    *p = (struct tb_pending){
+        .request = r,
+        .sent_us = w->tcp.now_us,
+        .due_us = due_us,
+        .is_answered = !r || (r->flags & TB_REQ_ANSWERED),
+        .in_bytes = counts_bytes(w, u, r),
+    };
+    if (b->last_pending)
+        tb_pending_at(w, b->last_pending)->next = handle;
+    else
+        b->first_pending = handle;
+    b->last_pending = handle;
+    if (p->is_answered && b->awaited++ == 0)
+        b->give_up_us = w->tcp.now_us + w->config->timeout_us;
+    return 0;
+}
+
+static void pop(struct tb_worker *w, struct tb_busy *b)
+{
+    uint32_t handle = b->first_pending;
+    struct tb_pending *p = tb_pending_at(w, handle);
+
+    b->first_pending = p->next;
+    if (!p->next)
+        b->last_pending = 0;
+    b->awaited -= p->is_answered;
+    b->response_bytes = 0;
+    b->quiet_us = 0;
+    b->give_up_us = b->awaited ? w->tcp.now_us + w->config->timeout_us : 0;
+    tb_pool_give(&w->pendings, handle);
+}
+
+void tb_response_forget(struct tb_worker *w, struct tb_busy *b)
+{
+    while (b->first_pending)
+        pop(w, b);
+    if (b->module_busy)
+        tb_pool_give(&w->module_busy, b->module_busy);
+    b->module_busy = 0;
+}
+
+/* The first pending response is complete; its last byte came at `end_us`. */
+static void complete(struct tb_worker *w, struct tb_user *u, uint64_t end_us, bool as_captured)
+{
+    struct tb_busy *b = tb_user_busy(w, u);
+    const struct tb_pending *p = tb_pending_at(w, b->first_pending);
+
+    if (p->request) {
+        tb_histogram_add(&w->stats.response, end_us > p->sent_us ? end_us - p->sent_us : 0);
+        tb_histogram_add(&w->stats.from_schedule, end_us > p->due_us ? end_us - p->due_us : 0);
+        w->stats.requests_answered += p->is_answered;
+    }
+    if (!as_captured) {
+        w->stats.requests_mismatched++;
+        u->flags |= TB_USER_MISMATCHED;
+    }
+    u->responses++;
+    pop(w, b);
+}
+
+static uint64_t captured_bytes(const struct tb_worker *w, const struct tb_user *u,
+                               const struct tb_pending *p)
+{
+    return p->request ? p->request->response_bytes : tb_user_script(w, u)->greeting_bytes;
+}
+
+static void short_response(struct tb_worker *w, struct tb_user *u, const struct tb_pending *p,
+                           uint64_t seen)
+{
+    struct tb_stats *st = &w->stats;
+
+    if (st->example_count == TB_STATS_EXAMPLES)
+        return;
+    struct tb_mismatch *x = &st->examples[st->example_count++];
+    x->session = tb_user_script(w, u)->number;
+    x->request = p->request ? p->request->index : 0;
+    snprintf(x->captured, sizeof x->captured, "%llu bytes",
+             (unsigned long long) captured_bytes(w, u, p));
+    snprintf(x->seen, sizeof x->seen, "%llu bytes", (unsigned long long) seen);
+}
+
+/* Bytes for a response that is counted; how many it took. */
+static uint32_t count_bytes(struct tb_worker *w, struct tb_user *u, struct tb_busy *b,
+                            const struct tb_pending *p, uint32_t len)
+{
+    uint64_t missing = captured_bytes(w, u, p) - b->response_bytes;
+    uint32_t silence =
+        p->request ? p->request->silence_us : tb_user_script(w, u)->greeting_silence_us;
+
+    if (!p->is_answered || len < missing) {
+        b->response_bytes += len;
+        /* A server that paused in the capture may pause again. */
+        b->quiet_us = w->tcp.now_us + w->config->quiet_us + silence;
+        return len;
+    }
+    /* More than was captured and nothing else outstanding: it can only belong to this response. */
+    bool alone = p->next == 0;
+    complete(w, u, w->tcp.now_us, true);
+    return alone ? len : (uint32_t) missing;
+}
+
+static void fail(struct tb_worker *w, struct tb_user *u)
+{
+    tb_verdict_set(w, u, TB_VERDICT_MODULE);
+}
+
+/* Bytes for a response that the module frames; how many it took. */
+static uint32_t ask_module(struct tb_worker *w, struct tb_user *u, const uint8_t *data,
+                           uint32_t len, unsigned flags)
+{
+    size_t used = len;
+    struct tb_session *s = tb_worker_session(w, u);
+    enum tb_response_status status = tb_user_module(w, u)->response(s, data, len, flags, &used);
+    struct tb_busy *b = tb_user_busy(w, u);
+
+    if (used > len || (used == 0 && status == TB_RESPONSE_MORE))
+        used = len;
+    if (u->phase == TB_PHASE_IDLE)
+        return len;
+    if (status == TB_RESPONSE_FATAL)
+        fail(w, u);
+    else if (b && b->first_pending && status != TB_RESPONSE_MORE)
+        complete(w, u, w->tcp.now_us, status != TB_RESPONSE_MISMATCH);
+    else if (b)
+        b->response_bytes += used;
+    return (uint32_t) used;
+}
+
+static void begin(struct tb_worker *w, struct tb_busy *b, struct tb_pending *p)
+{
+    uint64_t now = w->tcp.now_us;
+
+    b->last_data_us = now;
+    if (b->give_up_us)
+        b->give_up_us = now + w->config->timeout_us;
+    if (p->is_begun)
+        return;
+    p->is_begun = true;
+    if (p->request)
+        tb_histogram_add(&w->stats.first_byte, now - p->sent_us);
+}
+
+static void unasked(struct tb_worker *w, struct tb_user *u, const uint8_t *data, uint32_t len)
+{
+    const struct tb_module *m = tb_user_module(w, u);
+    size_t used = len;
+
+    if (m->response && m->response(tb_worker_session(w, u), data, len, TB_RESPONSE_UNASKED,
+                                   &used) == TB_RESPONSE_FATAL)
+        fail(w, u);
+}
+
+void tb_response_data(struct tb_worker *w, struct tb_user *u, const uint8_t *data, uint32_t len)
+{
+    while (len > 0 && u->phase != TB_PHASE_IDLE) {
+        struct tb_busy *b = tb_user_busy(w, u);
+        struct tb_pending *p = b ? tb_pending_at(w, b->first_pending) : NULL;
+        uint32_t used;
+        if (!p) {
+            unasked(w, u, data, len);
+            break;
+        }
+        begin(w, b, p);
+        if (p->in_bytes)
+            used = count_bytes(w, u, b, p, len);
+        else
+            used = ask_module(w, u, data, len, 0);
+        if (data)
+            data += used;
+        len -= used;
+    }
+    struct tb_busy *b = tb_user_busy(w, u);
+    if (b && b->first_pending && tb_pending_at(w, b->first_pending)->is_begun)
+        u->tcp.flags |= TB_TCP_ACK_NOW; /* no request to ride on: let the server go on */
+    if (u->phase != TB_PHASE_IDLE)
+        tb_player_advance(w, u);
+}
+
+void tb_response_quiet(struct tb_worker *w, struct tb_user *u)
+{
+    struct tb_busy *b = tb_user_busy(w, u);
+    const struct tb_pending *p = tb_pending_at(w, b->first_pending);
+
+    b->quiet_us = 0;
+    if (!p || !p->in_bytes)
+        return;
+    if (!p->is_answered) { /* as much as will come before the captured end */
+        pop(w, b);
+    } else {
+        short_response(w, u, p, b->response_bytes);
+        complete(w, u, b->last_data_us, false);
+    }
+    tb_player_advance(w, u);
+}
+
+void tb_response_closed(struct tb_worker *w, struct tb_user *u)
+{
+    struct tb_busy *b;
+
+    while (u->phase != TB_PHASE_IDLE && (b = tb_user_busy(w, u)) != NULL && b->first_pending) {
+        const struct tb_pending *p = tb_pending_at(w, b->first_pending);
+        uint32_t before = b->first_pending;
+        if (!p->in_bytes)
+            ask_module(w, u, NULL, 0, TB_RESPONSE_CLOSED);
+        else if (p->is_answered && b->response_bytes > 0) {
+            short_response(w, u, p, b->response_bytes);
+            complete(w, u, b->last_data_us, false);
+        }
+        b = tb_user_busy(w, u);
+        if (u->phase == TB_PHASE_IDLE || !b || b->first_pending != before)
+            continue;
+        /* It will never be complete. */
+        if (p->is_answered)
+            tb_verdict_set(w, u, TB_VERDICT_CLOSED_EARLY);
+        else
+            pop(w, b);
+    }
+}
+
+void tb_response_status(struct tb_worker *w, struct tb_user *u, enum tb_response_status status)
+{
+    struct tb_busy *b = tb_user_busy(w, u);
+
+    if (u->phase == TB_PHASE_IDLE)
+        return;
+    if (status == TB_RESPONSE_FATAL)
+        fail(w, u);
+    else if (status != TB_RESPONSE_MORE && b && b->first_pending)
+        complete(w, u, w->tcp.now_us, status != TB_RESPONSE_MISMATCH);
+    if (u->phase != TB_PHASE_IDLE)
+        tb_player_advance(w, u);
+}

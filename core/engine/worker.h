@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A worker: owns users, their timers, its packet I/O and its statistics; shares nothing mutable.
+ * tb_worker_tick() is one turn of the engine; the caller gives the time. engine.c runs workers in
+ * threads, tests and benchmarks run them by hand.
+ */
+#ifndef TB_ENGINE_WORKER_H
+#define TB_ENGINE_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/pool.h"
+#include "base/wheel.h"
+#include "engine/engine.h"
+#include "engine/stats.h"
+#include "engine/user.h"
+#include "io/io.h"
+
+enum { TB_WORKER_BATCH = 256, TB_WORKER_DIRTY = 8 * TB_WORKER_BATCH };
+
+/* What a module hook is given: the worker and the user it is about. */
+struct tb_session {
+    struct tb_worker *worker;
+    struct tb_user *user;
+    const struct tb_request *request; /* of the request() hook: send_captured() takes from it */
+    const uint8_t *request_data;
+    uint32_t module;
+};
+
+enum tb_stop { TB_STOP_NONE, TB_STOP_STARTING, TB_STOP_CUT, TB_STOP_ABORT };
+
+struct tb_worker {
+    const struct tb_engine_config *config;
+    struct tb_io *io;
+    uint32_t index;
+    struct tb_tcp_env tcp; /* also holds the time of this tick */
+    struct tb_user *users;
+    uint32_t user_count;
+    struct tb_wheel wheel;
+    struct tb_pool pendings, module_busy;
+    uint8_t *module_state; /* per user: a deadline, then session_size bytes; NULL: none needed */
+    uint32_t module_state_bytes;
+
+    /* arrivals: the next one is user `next_user` for the next_round-th time */
+    uint32_t next_user;
+    uint64_t next_round;
+    bool arrivals_over;
+    uint32_t *free_users; /* open loop: ring of idle users */
+    uint32_t free_first, free_count;
+    uint64_t backlog; /* open loop: arrivals due that found no free user */
+
+    uint32_t dirty[TB_WORKER_DIRTY];
+    uint32_t dirty_count;
+    struct tb_frame frames[TB_WORKER_BATCH];
+    struct tb_packet packets[TB_WORKER_BATCH];
+    uint8_t *scratch; /* a request's bytes in one piece, for modules */
+    uint32_t scratch_bytes;
+
+    enum tb_stop stop;
+    uint32_t sweep;                     /* next user to be cut or aborted */
+    uint64_t begin_us;                  /* monotonic: schedules count from here */
+    uint64_t first_syn_us, last_end_us; /* 0: none yet */
+    uint64_t linger_until_us;
+    uint64_t stray_second;
+    uint32_t strays_answered;
+    uint32_t reconnects;  /* users that will start again because their module asked */
+    uint32_t half_closed; /* plays that are over but whose server has not closed yet */
+    struct tb_session session;
+    struct tb_stats stats;
+};
+
+/* `begin_us`: monotonic time the schedules count from. The worker is large: allocate it. 0 or
+ * -ENOMEM with words; fini in either case. */
+int tb_worker_init(struct tb_worker *w, const struct tb_engine_config *config, struct tb_io *io,
+                   uint32_t index, uint64_t begin_us, struct tb_err *err);
+void tb_worker_fini(struct tb_worker *w);
+
+/* One turn: packets in, timers, starts, output. True while there may be more to do at once. */
+bool tb_worker_tick(struct tb_worker *w, uint64_t now_us, uint64_t real_us);
+
+/* When the next turn is needed if no packet comes. */
+uint64_t tb_worker_next_us(const struct tb_worker *w);
+
+/* Everything played, answered and closed (or given up)? */
+bool tb_worker_is_done(const struct tb_worker *w);
+
+/* Stop starting; cut or abort what is open (in slices over the next turns). Only ever harder. */
+void tb_worker_stop(struct tb_worker *w, enum tb_stop how);
+
+/* --- shared by the engine's files ----------------------------------------------------------------
+ */
+
+static inline struct tb_user *tb_user_of(struct tb_tcp *c)
+{
+    return (struct tb_user *) c; /* tcp is the first member */
+}
+static inline struct tb_busy *tb_user_busy(const struct tb_worker *w, const struct tb_user *u)
+{
+    return (struct tb_busy *) tb_tcp_busy(&w->tcp, &u->tcp);
+}
+static inline const struct tb_script *tb_user_script(const struct tb_worker *w,
+                                                     const struct tb_user *u)
+{
+    return tb_plan_script(w->config->plan, u->tcp.owner);
+}
+static inline uint32_t tb_user_index(const struct tb_worker *w, const struct tb_user *u)
+{
+    return (uint32_t) (u - w->users);
+}
+static inline const struct tb_module *tb_user_module(const struct tb_worker *w,
+                                                     const struct tb_user *u)
+{
+    return w->config->modules[tb_user_script(w, u)->module].ops;
+}
+static inline struct tb_pending *tb_pending_at(const struct tb_worker *w, uint32_t handle)
+{
+    return handle ? tb_pool_at(&w->pendings, handle) : NULL;
+}
+/* To be settled before the turn ends: output, timers. */
+void tb_worker_touch(struct tb_worker *w, struct tb_user *u);
+/* The session handle for a hook about `u`. */
+struct tb_session *tb_worker_session(struct tb_worker *w, struct tb_user *u);
+/* Deadline of the module's timer for `u` (UINT64_MAX: none); NULL when no module has timers. */
+uint64_t *tb_worker_module_due(const struct tb_worker *w, const struct tb_user *u);
+
+/* SYN options of `u`: the captured client's, within --mss. */
+struct tb_tcp_syn tb_worker_syn(const struct tb_worker *w, const struct tb_user *u);
+/* A play is over (verdict given): plan the user's next one. `again_us`: the module wants it again
+ * after that delay; -1: no. */
+void tb_worker_play_over(struct tb_worker *w, struct tb_user *u, int64_t again_us);
+
+/* player.c: the life of a session */
+void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us);
+void tb_player_events(struct tb_worker *w, struct tb_user *u, unsigned events);
+void tb_player_timer(struct tb_worker *w, struct tb_user *u);
+void tb_player_advance(struct tb_worker *w, struct tb_user *u);
+/* The earliest deadline of the play itself, TB_NEVER when there is none. */
+uint64_t tb_player_deadline(const struct tb_worker *w, const struct tb_user *u);
+
+/* response.c: what comes back */
+int tb_response_expect(struct tb_worker *w, struct tb_user *u, const struct tb_request *r,
+                       uint64_t due_us);
+void tb_response_data(struct tb_worker *w, struct tb_user *u, const uint8_t *data, uint32_t len);
+void tb_response_closed(struct tb_worker *w, struct tb_user *u);
+void tb_response_quiet(struct tb_worker *w, struct tb_user *u);
+/* A module's word outside of response(): its timer. */
+void tb_response_status(struct tb_worker *w, struct tb_user *u, enum tb_response_status status);
+void tb_response_forget(struct tb_worker *w, struct tb_busy *b);
+
+/* ending.c: the captured end */
+void tb_ending_advance(struct tb_worker *w, struct tb_user *u);
+void tb_ending_due(struct tb_worker *w, struct tb_user *u);
+bool tb_ending_is_as_captured(const struct tb_worker *w, const struct tb_user *u, bool reset);
+
+/* verdict.c: the one place a session ends */
+void tb_verdict_set(struct tb_worker *w, struct tb_user *u, enum tb_verdict verdict);
+
+#endif

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every capture, played through --tun against the kind of server it was made with: all sessions
+complete and the server's host takes exactly the captured bytes; the same again at once, with the
+same seed, against a server that still has the first run's connections in TIME_WAIT."""
+import shutil
+
+import captures
+import lab
+
+# capture -> server; and what the run needs besides
+HTTP = {
+    "http-keepalive.pcap": [], "http-short.pcap": [], "http-mixed.pcap": [],
+    "http-pipelined.pcap": [], "http-gz.pcap.gz": [], "http-nanosec.pcap": [],
+    "http-pcapng.pcapng": [], "http-any-sll.pcap": [], "http-any-sll2.pcap": [],
+    "http-vlan.pcap": [], "http-rawip.pcap": [], "http-loopback.pcap": [], "http-tso.pcap": [],
+    "http-ipv6.pcap": [], "http-realloss.pcap": [], "http-thinktime.pcap": ["-a", 10],
+    "lossy-client.pcap": [], "lossy-dup.pcap": [], "lossy-handshake.pcap": [],
+    "lossy-mix.pcap": [], "lossy-reorder.pcap": [], "lossy-server.pcap": [],
+    "midstream.pcap": [], "noend.pcap": [], "port-reuse.pcap": ["-a", 10], "rst-client.pcap": [],
+}
+OTHER = {
+    "comet.pcap": ("comet.py", 8090, ["--hold-min", "0.05", "--hold-max", "0.3"], ["-a", 20]),
+    "websocket.pcap": ("wsserver.py", 8091, ["--push", "0.2", "--ping", "0.3"], ["-a", 20]),
+    "line-protocol.pcap": ("lineproto.py", 2525, ["--idle", "2"], ["-a", 10]),
+    "rst-server.pcap": ("oddserver.py", 8092, ["--oobinline"], []),
+}
+
+
+def play(l, target, name, transfers, ports, options):
+    entry = captures.manifest()[name]
+    users = 2 * len(captures.playable(entry))
+    for nth in ("first", "second"):
+        with captures.Recording(l, target, *ports) as recording:
+            run = l.tcpburn(target, "-x", ",".join(transfers), "-f", captures.path(name), "--tun",
+                            "-e", 7, "-u", users, *options)
+        captures.judge(l, "%s: %s run, %d sessions" % (name, nth, users), run, recording,
+                       captures.expected(entry, users))
+    skipped = run.figure("trace", "skipped")
+    l.ok(skipped is not None and sum(skipped.values()) == len(entry["connections"]) - users // 2,
+         "%s: unusable sessions are counted" % name, run.figure("trace"))
+
+
+def main(l):
+    target = l.host("target", lab.TARGET + "/32", lab.TARGET6 + "/128")
+    present = captures.manifest()
+    l.nginx(target, 80)
+    for name, options in HTTP.items():
+        if name in present and captures.path(name).exists():
+            play(l, target, name, ["80-%s:80" % lab.TARGET], [80], options)
+    # an IPv6 target, and a source address where the capture holds servers besides the wanted one
+    play(l, target, "http-ipv6.pcap", ["80-[%s]:80" % lab.TARGET6], [80], [])
+    play(l, target, "http-noise.pcap", ["198.19.0.2:80-%s:80" % lab.TARGET], [80], [])
+    play(l, target, "http-keepalive.pcap", ["80-127.0.0.1:80"], [80], [])
+    for name, (script, port, server_options, options) in OTHER.items():
+        server = l.python_server(target, script, port, *server_options)
+        play(l, target, name, ["%d-%s:%d" % (port, lab.TARGET, port)], [port], options)
+        if name == "rst-server.pcap":       # two kinds of server in one capture
+            play(l, target, "halfclose.pcap", ["80-%s:80" % lab.TARGET,
+                                               "8092-%s:8092" % lab.TARGET], [80, 8092], [])
+        server.stop()
+    if shutil.which("redis-server"):
+        redis = l.start(target, "redis-server", "--port", 6379, "--save", "", "--bind", "0.0.0.0",
+                        "--protected-mode", "no", port=6379)
+        for name, options in (("redis-pipeline.pcap", []), ("redis-pubsub.pcap", ["-a", 5])):
+            play(l, target, name, ["6379-%s:6379" % lab.TARGET], [6379], options)
+        redis.stop()
+    else:
+        l.skip("redis captures", "redis-server is not installed")
+
+
+with lab.Test() as the_lab:
+    main(the_lab)
