@@ -228,7 +228,7 @@ int tb_module_load(struct tb_loaded_module *m, const char *name, const char *mod
         if (shared_object(name, m->path))
             rc = open_module(m, name, err);
         else
-            rc = tb_err_set(err, -ENOENT, "module %s: no such file", name);
+            rc = tb_err_set(err, -ENOENT, "no such module file: %s", name);
     } else {
         size_t n = strlen(name) - (ends_with(name, ".so") ? 3 : 0);
         if (n == 0 || n >= sizeof stem)

@@ -75,10 +75,8 @@ struct tb_http_busy {
     bool reading; /* `response` has begun */
 };
 
-enum tb_request_action tb_http_request(struct tb_session *s, const struct tb_request_info *req);
 enum tb_response_status tb_http_response(struct tb_session *s, const uint8_t *data, size_t len,
                                          unsigned flags, size_t *used);
-enum tb_response_status tb_http_timer(struct tb_session *s);
 
 /* The module table, also the shared object's one symbol. */
 extern const struct tb_module tb_module_entry;

@@ -287,39 +287,6 @@ static void final_status_instead_of_100_is_a_mismatch(void **state)
                 "100", "417");
 }
 
-static void body_is_sent_anyway_when_no_100_comes(void **state)
-{
-    configure("{}");
-    struct tb_session s = {0};
-    const uint64_t note = captured(100) | EXPECTS;
-    assert_int_equal(host_request(http, &s, captured(200), "GET", 3), TB_REQUEST_SEND);
-    assert_int_equal(s.timer_us, 0);
-    assert_int_equal(host_request(http, &s, note, "POST", 4), TB_REQUEST_SEND);
-    assert_int_equal(s.timer_us, 1000000);
-
-    /* an earlier response is still to come: look again later */
-    host_await(&s, captured(200));
-    host_await(&s, note);
-    s.timer_us = 0;
-    assert_int_equal(http->timer(&s), TB_RESPONSE_MORE);
-    assert_int_equal(s.timer_us, 1000000);
-
-    assert_int_equal(respond_pieces(&s, OK(0), 0).count, 1);
-    assert_int_equal(http->timer(&s), TB_RESPONSE_MISMATCH);
-    assert_string_equal(s.captured, "100");
-    assert_string_equal(s.seen, "no 100 within 1 s");
-}
-
-static void timer_ends_with_the_100(void **state)
-{
-    configure("{}");
-    struct tb_session s = {0};
-    host_await(&s, captured(100) | EXPECTS);
-    assert_int_equal(respond_pieces(&s, CONTINUE, 0).count, 1);
-    assert_true(s.timer_us == UINT64_MAX);
-    assert_int_equal(http->timer(&s), TB_RESPONSE_MORE);
-}
-
 /* --- options ---------------------------------------------------------------------------------- */
 
 static void bad_options_are_refused_by_name(void **state)
@@ -368,8 +335,6 @@ int main(void)
         cmocka_unit_test(responses_are_counted_by_class),
         cmocka_unit_test(interim_100_answers_the_head_that_expects_it),
         cmocka_unit_test(final_status_instead_of_100_is_a_mismatch),
-        cmocka_unit_test(body_is_sent_anyway_when_no_100_comes),
-        cmocka_unit_test(timer_ends_with_the_100),
         cmocka_unit_test(bad_options_are_refused_by_name),
         cmocka_unit_test(idle_sessions_need_no_memory),
     };

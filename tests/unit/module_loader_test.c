@@ -89,7 +89,7 @@ static void very_long_names_are_refused(void **state)
     name[sizeof name - 1] = '\0';
     IS_REFUSED(name, -ENOENT, "not a module name");
     name[0] = '/';
-    IS_REFUSED(name, -ENOENT, "no such file");
+    IS_REFUSED(name, -ENOENT, "no such module file");
 }
 
 static void long_search_path_is_cut_in_the_message_only(void **state)
