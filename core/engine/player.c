@@ -23,6 +23,7 @@ void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
     u->due_us = TB_NEVER;
     u->phase = TB_PHASE_CONNECTING;
     w->stats.started++;
+    w->stats.requests_planned += tb_user_script(w, u)->requests;
     w->stats.open++;
     if (w->stats.open > w->stats.peak)
         w->stats.peak = w->stats.open;
@@ -117,7 +118,7 @@ static bool has_response(const struct tb_worker *w, const struct tb_user *u,
 {
     const struct tb_script *s = tb_user_script(w, u);
 
-    if (r->flags & TB_REQ_NO_RESPONSE)
+    if ((r->flags & TB_REQ_NO_RESPONSE) || w->config->blind)
         return false;
     if (!(r->flags & TB_REQ_BYTES) || (r->flags & TB_REQ_ANSWERED))
         return true;
@@ -218,7 +219,8 @@ static void connected(struct tb_worker *w, struct tb_user *u)
     tb_histogram_add(&w->stats.connect, w->tcp.now_us - b->start_us);
     b->give_up_us = 0;
     u->phase = TB_PHASE_PLAYING;
-    if (s->has_greeting && tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
+    if (s->has_greeting && !w->config->blind &&
+        tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
         return;
     }

@@ -38,6 +38,7 @@ void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from)
         into->verdicts[i] += from->verdicts[i];
     into->open += from->open;
     into->peak += from->peak;
+    into->requests_planned += from->requests_planned;
     into->requests_sent += from->requests_sent;
     into->requests_answered += from->requests_answered;
     into->requests_mismatched += from->requests_mismatched;
