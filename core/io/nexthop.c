@@ -5,9 +5,7 @@
 #include "io/nexthop.h"
 
 #include <errno.h>
-#include <linux/ethtool.h>
 #include <linux/rtnetlink.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sys/ioctl.h>
@@ -20,7 +18,7 @@ enum { RESOLVE_TRIES = 60, RESOLVE_PAUSE_US = 50000 };
 struct device {
     char name[IFNAMSIZ];
     uint8_t mac[6];
-    bool loopback, segments;
+    bool loopback;
 };
 
 static bool is_set(const uint8_t mac[6])
@@ -29,7 +27,7 @@ static bool is_set(const uint8_t mac[6])
     return memcmp(mac, zero, 6) != 0;
 }
 
-/* MAC address, kind and abilities of a device that carries Ethernet frames. */
+/* Name, MAC address and kind of a device that carries Ethernet frames. */
 static int device_read(uint32_t ifindex, struct device *d, struct tb_err *err)
 {
     struct ifreq r = {0};
@@ -40,9 +38,6 @@ static int device_read(uint32_t ifindex, struct device *d, struct tb_err *err)
     int e = fd < 0 || ioctl(fd, SIOCGIFHWADDR, &r) < 0 ? -errno : 0;
     uint16_t kind = r.ifr_hwaddr.sa_family;
     memcpy(d->mac, r.ifr_hwaddr.sa_data, 6);
-    struct ethtool_value tso = {.cmd = ETHTOOL_GTSO};
-    r.ifr_data = (void *) &tso;
-    d->segments = fd >= 0 && ioctl(fd, SIOCETHTOOL, &r) == 0 && tso.data;
     if (fd >= 0)
         close(fd);
     if (e)
@@ -147,7 +142,6 @@ int tb_nexthop_find(struct tb_nl *nl, const struct tb_io_setup *s, uint32_t tran
     memcpy(hop.src_mac, d.mac, 6);
     if (s->src_macs && is_set(s->src_macs[transfer]))
         memcpy(hop.src_mac, s->src_macs[transfer], 6);
-    hop.segments = d.segments;
     *out = hop;
     return 0;
 }

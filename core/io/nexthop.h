@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where frames for a target go at the link layer: device, addresses, and what the device can do.
+ * Where frames for a target go at the link layer: device and addresses.
  */
 #ifndef TB_IO_NEXTHOP_H
 #define TB_IO_NEXTHOP_H
@@ -11,7 +11,6 @@
 struct tb_nexthop {
     uint32_t ifindex;
     uint8_t src_mac[6], dst_mac[6];
-    bool segments; /* the device cuts long TCP payloads (TSO) */
 };
 
 /* For transfer `transfer` of the setup. What is given there wins: its MAC addresses, and its output
