@@ -1,9 +1,168 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcpburn: the test host's program: options, wiring, exit status. */
-#include <stdio.h>
+/*
+ * tcpburn, the test host's program: options, the order of a run, signals, exit status. The work is
+ * done by run.c and below.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
 
-int main(void)
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "check/check.h"
+#include "config/options.h"
+#include "run.h"
+
+static volatile int stop_requested;
+
+static void on_signal(int number)
 {
-    fputs("tcpburn: not wired up yet\n", stderr);
-    return 1;
+    if (stop_requested)
+        _exit(128 + number); /* the second one ends at once */
+    stop_requested = 1;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* The command line in one string, for the report. */
+static char *join(int argc, char **argv)
+{
+    size_t len = 1, at = 0;
+
+    for (int i = 0; i < argc; i++)
+        len += strlen(argv[i]) + 1;
+    char *s = malloc(len);
+    for (int i = 0; s && i < argc; i++)
+        at += (size_t) snprintf(s + at, len - at, "%s%s", i ? " " : "", argv[i]);
+    return s;
+}
+
+static int complain(const struct tb_err *err, int status)
+{
+    fprintf(stderr, "tcpburn: %s\n", err->text);
+    return status;
+}
+
+/* Which exit status an error of the environment or of the input has. */
+static int status_of(int rc)
+{
+    switch (rc) {
+    case -EPERM:
+    case -EACCES:
+    case -EADDRINUSE:
+    case -EADDRNOTAVAIL:
+    case -ENODEV:
+    case -ENETUNREACH:
+    case -EHOSTUNREACH:
+    case -ENETDOWN:
+    case -EBUSY:
+        return TB_EXIT_FORBIDDEN;
+    default:
+        return TB_EXIT_USAGE;
+    }
+}
+
+static int write_pid_file(const char *path, struct tb_err *err)
+{
+    FILE *f = path ? fopen(path, "w") : NULL;
+
+    if (!path)
+        return 0;
+    if (!f)
+        return tb_err_set(err, -EINVAL, "cannot write the pid file %s: %s", path, strerror(errno));
+    fprintf(f, "%ld\n", (long) getpid());
+    fclose(f);
+    return 0;
+}
+
+/* Log file, background, pid file. */
+static int settle_in(const struct tb_options *o, struct tb_err *err)
+{
+    int rc = o->log ? tb_log_open(o->log) : 0;
+
+    if (o->verbose)
+        tb_log_set_level(TB_LOG_DEBUG);
+    if (rc < 0)
+        return tb_err_set(err, -EINVAL, "cannot open the log file %s: %s", o->log, strerror(-rc));
+    if (o->daemon && daemon(1, 0) < 0)
+        return tb_err_set(err, -errno, "cannot go into the background: %s", strerror(errno));
+    return write_pid_file(o->pid_file, err);
+}
+
+/* Checked before anything is loaded: a typo must not cost a run. */
+static int check_fail_on(const struct tb_options *o, struct tb_err *err)
+{
+    for (uint32_t i = 0; i < o->fail_on.count; i++) {
+        struct tb_fail_on f;
+        int rc = tb_fail_on_parse(o->fail_on.item[i], &f, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int play(struct tb_run *r, struct tb_err *err)
+{
+    int rc = tb_run_load(r, err);
+
+    if (rc == 0)
+        rc = tb_run_plan(r, err);
+    if (rc == 0 && r->options->dry_run) {
+        rc = tb_run_dry(r, err);
+        return rc < 0 ? complain(err, status_of(rc)) : TB_EXIT_OK;
+    }
+    if (rc == 0)
+        rc = tb_run_open(r, err);
+    if (rc == 0)
+        rc = tb_run_drop(r, err);
+    if (rc == 0)
+        rc = tb_run_play(r, err);
+    if (rc < 0)
+        return complain(err, status_of(rc));
+    rc = tb_run_report(r, err);
+    return rc < 0 ? complain(err, TB_EXIT_USAGE) : rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct tb_options options;
+    struct tb_err err = {""};
+    struct tb_run run = {.options = &options, .stop = &stop_requested, .report_fd = -1};
+    char *command = join(argc, argv);
+    int status;
+
+    if (tb_options_parse(&options, argc, argv, &err) < 0 || check_fail_on(&options, &err) < 0) {
+        status = complain(&err, TB_EXIT_USAGE);
+    } else if (options.help) {
+        tb_options_help();
+        status = TB_EXIT_OK;
+    } else if (options.version) {
+        printf("tcpburn %s\n", PACKAGE_VERSION);
+        status = TB_EXIT_OK;
+    } else if (settle_in(&options, &err) < 0) {
+        status = complain(&err, TB_EXIT_USAGE);
+    } else if (options.check) {
+        int rc = tb_check_run(&options, stdout, &err);
+        status = rc < 0 ? complain(&err, status_of(rc)) : rc;
+    } else {
+        catch_signals();
+        run.command = command ? command : "";
+        status = play(&run, &err);
+        tb_run_free(&run);
+    }
+    tb_options_free(&options);
+    free(command);
+    return status;
 }

@@ -145,6 +145,12 @@ struct tb_host {
     void (*mismatch)(struct tb_session *s, const char *captured, const char *seen);
     /* Why the session cannot go on. */
     void (*fail_reason)(struct tb_session *s, const char *reason);
+
+    /* --- while learning, appended ------------------------------------------------------ */
+
+    /* For learn_end(): did the capture show the server's FIN? A response that only the end of the
+     * connection completes is complete if it did. */
+    bool (*learn_server_closed)(struct tb_learn *l);
 };
 
 struct tb_module {

@@ -94,6 +94,12 @@ void tb_options_free(struct tb_options *o);
 /* The help text, to standard output. */
 void tb_options_help(void);
 
+/* The options of module `module` ("http"): from --module-config if given (there under
+ * {"modules": {"NAME": …}}, under "NAME", or the file's own object), else from "modules" of the
+ * JSON file, else an empty object. A new reference in `out`. 0, or -EINVAL with words. */
+int tb_options_module_config(const struct tb_options *o, const char *module, json_t **out,
+                             struct tb_err *err);
+
 /* Pieces, for tests and for other programs. */
 int tb_transfer_parse(const char *text, struct tb_transfer *out, struct tb_err *err);
 int tb_range_parse(const char *text, struct tb_range *out, struct tb_err *err);

@@ -23,6 +23,7 @@ void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
     u->due_us = TB_NEVER;
     u->phase = TB_PHASE_CONNECTING;
     w->stats.started++;
+    w->stats.requests_planned += tb_user_script(w, u)->requests;
     w->stats.open++;
     if (w->stats.open > w->stats.peak)
         w->stats.peak = w->stats.open;

@@ -26,6 +26,7 @@ struct tb_stats {
     uint64_t verdicts[TB_VERDICT_COUNT]; /* ended sessions by verdict; [NONE] unused */
     uint64_t open, peak;                 /* connections between SYN and end, now and at most */
     /* requests */
+    uint64_t requests_planned; /* of the sessions started */
     uint64_t requests_sent, requests_answered, requests_mismatched;
     /* payload bytes, each once */
     uint64_t bytes_sent, bytes_received;

@@ -26,8 +26,8 @@ struct tb_io_caps {
 
 /* Counters of one instance, only ever growing. */
 struct tb_io_counters {
-    uint64_t received, sent;           /* packets handed up, frames taken by the kernel */
-    uint64_t dropped;                  /* received but lost in the kernel's ring */
+    uint64_t received, sent; /* packets handed up, frames taken by the kernel */
+    uint64_t dropped;        /* received but lost in the kernel's ring */
     uint64_t enobufs, eperm, emsgsize, enetdown, other_errors; /* frames the kernel refused */
 };
 
@@ -44,6 +44,8 @@ struct tb_io_ops {
     void (*wait)(struct tb_io *io, uint64_t timeout_us);
     /* Refresh counters kept in the kernel (drops). May be NULL. */
     void (*update)(struct tb_io *io);
+    /* End a wait() now or the next one at once; async-signal-safe. May be NULL. */
+    void (*wake)(struct tb_io *io);
     void (*close)(struct tb_io *io);
 };
 

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
+core_libtbcore_la_SOURCES += %D%/loader.c %D%/loader.h

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Readers of single options: transfers, client ranges, intercept servers, shards. Called through
+ * the option table only.
+ */
+#include "config/items.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/table.h"
+#include "config/value.h"
+
+enum { SHARD_MAX = 65536, LIST_MAX = 65535 /* a transfer's index has 16 bits */ };
+
+/* One more element of `size` bytes at the end of *array. 0, -E2BIG or -ENOMEM. */
+static int append(void **array, uint32_t *count, const void *element, size_t size,
+                  struct tb_err *err)
+{
+    if (*count >= LIST_MAX)
+        return tb_err_set(err, -E2BIG, "more than %d entries", (int) LIST_MAX);
+    void *grown = realloc(*array, (*count + 1) * size);
+    if (!grown)
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    memcpy((char *) grown + *count * size, element, size);
+    *array = grown;
+    (*count)++;
+    return 0;
+}
+
+int tb_item_transfer(struct tb_options *o, const char *text, struct tb_err *err)
+{
+    struct tb_transfer t;
+    void *array = o->transfers;
+    int rc = tb_transfer_parse(text, &t, err);
+
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < o->transfer_count; i++) {
+        const struct tb_transfer *other = &o->transfers[i];
+        if (other->source_port == t.source_port && other->has_source == t.has_source &&
+            (!t.has_source || tb_addr_eq(&other->source, &t.source)))
+            return tb_err_set(err, -EINVAL,
+                              "'%s': that captured server has a target already; give each one "
+                              "target",
+                              text);
+    }
+    rc = append(&array, &o->transfer_count, &t, sizeof t, err);
+    o->transfers = array;
+    return rc;
+}
+
+int tb_item_clients(struct tb_options *o, const char *text, struct tb_err *err)
+{
+    struct tb_range r;
+    void *array = o->clients;
+    int rc = tb_range_parse(text, &r, err);
+
+    if (rc)
+        return rc;
+    rc = append(&array, &o->client_count, &r, sizeof r, err);
+    o->clients = array;
+    return rc;
+}
+
+static int local_item(struct tb_options *o, const char *device, struct tb_err *err)
+{
+    if (!*device || strlen(device) >= IF_NAMESIZE || strchr(device, '/'))
+        return tb_err_set(err, -EINVAL, "local:%s: '%s' is not the name of a network device",
+                          device, device);
+    if (o->local_device || o->intercepts.count)
+        return tb_err_set(err, -EINVAL, "local:%s must stand alone: responses arrive at one place",
+                          device);
+    o->local_device = strdup(device);
+    if (!o->local_device)
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    o->mode = TB_MODE_LOCAL;
+    return 0;
+}
+
+/* ADDR, ADDR:PORT, [ADDR] or [ADDR]:PORT. */
+static bool is_server(const char *text)
+{
+    char copy[128];
+    char *host = copy, *rest;
+    struct tb_addr addr;
+    uint16_t port;
+
+    if (strlen(text) >= sizeof copy)
+        return false;
+    strcpy(copy, text);
+    if (*copy == '[') {
+        host++;
+        rest = strchr(copy, ']');
+        if (!rest)
+            return false;
+        *rest++ = '\0';
+        if (*rest && *rest++ != ':')
+            return false;
+    } else {
+        char *colon = strchr(copy, ':');
+        bool v6 = colon && strchr(colon + 1, ':');
+        rest = colon && !v6 ? colon + 1 : copy + strlen(copy);
+        if (colon && !v6)
+            *colon = '\0';
+        if (colon && !v6 && !*rest)
+            return false;
+    }
+    return tb_addr_parse(host, &addr) == 0 && (!*rest || tb_value_port(rest, &port) == 0);
+}
+
+int tb_item_intercept(struct tb_options *o, const char *text, struct tb_err *err)
+{
+    if (!strncmp(text, "local:", 6))
+        return local_item(o, text + 6, err);
+    if (o->local_device)
+        return tb_err_set(err, -EINVAL, "'%s': local:%s must stand alone", text, o->local_device);
+    if (!is_server(text))
+        return tb_err_set(err, -EINVAL,
+                          "'%s' is neither local:IFACE nor an address, ADDR[:PORT] or [ADDR]:PORT",
+                          text);
+    o->mode = TB_MODE_INTERCEPT;
+    if (tb_strings_add(&o->intercepts, text, strlen(text)))
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
+int tb_item_tun(struct tb_options *o, const char *text, struct tb_err *err)
+{
+    if (!strcmp(text, "true"))
+        o->mode = TB_MODE_TUN;
+    else if (o->mode == TB_MODE_TUN)
+        o->mode = TB_MODE_DEFAULT;
+    return 0;
+}
+
+int tb_item_shard(struct tb_options *o, const char *text, struct tb_err *err)
+{
+    const char *slash = strchr(text, '/');
+    char part[16] = "";
+    uint64_t k, n;
+
+    if (slash && (size_t) (slash - text) < sizeof part) {
+        memcpy(part, text, (size_t) (slash - text));
+        if (!tb_value_whole(part, &k) && !tb_value_whole(slash + 1, &n) && k >= 1 && k <= n &&
+            n <= SHARD_MAX) {
+            o->shard = (uint32_t) k;
+            o->shards = (uint32_t) n;
+            return 0;
+        }
+    }
+    return tb_err_set(err, -EINVAL, "must be K/N with 1 <= K <= N <= %d, e.g. 1/4, not '%s'",
+                      (int) SHARD_MAX, text);
+}
+
+int tb_item_rtt(struct tb_options *o, const char *text, struct tb_err *err)
+{
+    if (strcmp(text, "captured"))
+        return tb_err_set(err, -EINVAL, "must be 'captured', not '%s'", text);
+    o->rtt_captured = true;
+    return 0;
+}
+
+int tb_item_config(struct tb_options *o, const char *text, struct tb_err *err)
+{
+    return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Readers of the options that are more than a number or a string; named in the option table.
+ * Each takes one item (lists: one element), and returns 0, -EINVAL with words, or -ENOMEM.
+ */
+#ifndef TB_CONFIG_ITEMS_H
+#define TB_CONFIG_ITEMS_H
+
+#include "config/options.h"
+
+int tb_item_transfer(struct tb_options *o, const char *text, struct tb_err *err);
+int tb_item_clients(struct tb_options *o, const char *text, struct tb_err *err);
+/* "local:IFACE" or "ADDR[:PORT]". */
+int tb_item_intercept(struct tb_options *o, const char *text, struct tb_err *err);
+/* "true" or "false". */
+int tb_item_tun(struct tb_options *o, const char *text, struct tb_err *err);
+/* "K/N". */
+int tb_item_shard(struct tb_options *o, const char *text, struct tb_err *err);
+/* "captured". */
+int tb_item_rtt(struct tb_options *o, const char *text, struct tb_err *err);
+/* Accepts anything: the file is read before the command line's values are set. */
+int tb_item_config(struct tb_options *o, const char *text, struct tb_err *err);
+
+#endif

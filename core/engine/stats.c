@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Adding up what workers counted, and the two sums over verdicts that everybody means the same by.
+ * Called by the reporter on copies, once a second and at the end.
+ */
+#include "engine/stats.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static void merge_examples(struct tb_stats *into, const struct tb_stats *from)
+{
+    for (uint32_t i = 0; i < from->example_count && into->example_count < TB_STATS_EXAMPLES; i++)
+        into->examples[into->example_count++] = from->examples[i];
+}
+
+/* Workers meet the same trouble: each reason is kept once. */
+static void merge_reasons(struct tb_stats *into, const struct tb_stats *from)
+{
+    const uint32_t room = sizeof into->reasons / sizeof *into->reasons;
+
+    for (uint32_t i = 0; i < from->reason_count && into->reason_count < room; i++) {
+        bool known = false;
+        for (uint32_t j = 0; j < into->reason_count && !known; j++)
+            known = !strcmp(into->reasons[j], from->reasons[i]);
+        if (!known)
+            memcpy(into->reasons[into->reason_count++], from->reasons[i], sizeof *into->reasons);
+    }
+}
+
+void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from)
+{
+    into->started += from->started;
+    into->established += from->established;
+    into->mismatched_sessions += from->mismatched_sessions;
+    into->late += from->late;
+    for (unsigned i = 0; i < TB_VERDICT_COUNT; i++)
+        into->verdicts[i] += from->verdicts[i];
+    into->open += from->open;
+    into->peak += from->peak;
+    into->requests_planned += from->requests_planned;
+    into->requests_sent += from->requests_sent;
+    into->requests_answered += from->requests_answered;
+    into->requests_mismatched += from->requests_mismatched;
+    into->bytes_sent += from->bytes_sent;
+    into->bytes_received += from->bytes_received;
+    into->packets_sent += from->packets_sent;
+    into->packets_received += from->packets_received;
+    into->retransmitted += from->retransmitted;
+    into->strays += from->strays;
+    into->bad_packets += from->bad_packets;
+    into->send_errors += from->send_errors;
+    into->capture_dropped += from->capture_dropped;
+    tb_histogram_merge(&into->connect, &from->connect);
+    tb_histogram_merge(&into->first_byte, &from->first_byte);
+    tb_histogram_merge(&into->response, &from->response);
+    tb_histogram_merge(&into->from_schedule, &from->from_schedule);
+    tb_histogram_merge(&into->pacing_error, &from->pacing_error);
+    for (unsigned i = 0; i < TB_STATS_MODULE_COUNTERS; i++)
+        into->module[i] += from->module[i];
+    merge_examples(into, from);
+    merge_reasons(into, from);
+}
+
+uint64_t tb_stats_ended(const struct tb_stats *s)
+{
+    uint64_t ended = 0;
+
+    for (unsigned i = TB_VERDICT_NONE + 1; i < TB_VERDICT_COUNT; i++)
+        ended += s->verdicts[i];
+    return ended;
+}
+
+uint64_t tb_stats_failed(const struct tb_stats *s)
+{
+    return tb_stats_ended(s) - s->verdicts[TB_VERDICT_COMPLETED] - s->verdicts[TB_VERDICT_CUT];
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Packet filter programs, assembled by hand; see steer.h. Two dialects because the kernel wants
+ * eBPF for TUN and the classic one for packet sockets (bpf(2),
+ * Documentation/networking/filter.rst).
+ */
+#include "io/steer.h"
+
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "io/prefix.h"
+
+enum { MULTIPLY_ADDR = (int) 0x9E3779B1u, MULTIPLY_PORT = (int) 0x85EBCA6Bu };
+
+enum { V4_DST = 16, V6_DST = 24, V6_DST_LOW = 36, V6_HEADER = 40, DPORT = 2 };
+
+/* --- eBPF ---------------------------------------------------------------------------------- */
+
+static struct bpf_insn insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
+{
+    return (struct bpf_insn){.code = code, .dst_reg = dst, .src_reg = src, .off = off, .imm = imm};
+}
+
+/* r0 = packet bytes at `k`, host order; ends the program with 0 when they are not there. */
+static struct bpf_insn load_abs(uint8_t size, int32_t k)
+{
+    return insn(BPF_LD | BPF_ABS | size, 0, 0, 0, k);
+}
+
+static struct bpf_insn alu_imm(uint8_t op, uint8_t reg, int32_t imm)
+{
+    return insn(BPF_ALU | op | BPF_K, reg, 0, 0, imm);
+}
+
+static struct bpf_insn move(uint8_t dst, uint8_t src)
+{
+    return insn(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
+}
+
+uint32_t tb_steer_ebpf(uint32_t workers, struct bpf_insn out[TB_STEER_EBPF_MAX])
+{
+    enum { R0, R1, R6 = 6, ADDR = 7, AT = 8 };
+    const struct bpf_insn program[] = {
+        move(R6, R1), /* where load instructions expect the context */
+        load_abs(BPF_B, 0),
+        move(AT, R0),
+        alu_imm(BPF_RSH, R0, 4),
+        insn(BPF_JMP | BPF_JEQ | BPF_K, R0, 0, 4, 6), /* to IPv6 */
+        /* IPv4 */
+        alu_imm(BPF_AND, AT, 0xf),
+        alu_imm(BPF_LSH, AT, 2),
+        load_abs(BPF_W, V4_DST),
+        insn(BPF_JMP | BPF_JA, 0, 0, 2, 0),
+        /* IPv6 */
+        insn(BPF_ALU | BPF_MOV | BPF_K, AT, 0, 0, V6_HEADER),
+        load_abs(BPF_W, V6_DST_LOW),
+        /* both */
+        move(ADDR, R0),
+        insn(BPF_LD | BPF_IND | BPF_H, 0, AT, 0, DPORT),
+        alu_imm(BPF_MUL, ADDR, MULTIPLY_ADDR),
+        alu_imm(BPF_MUL, R0, MULTIPLY_PORT),
+        insn(BPF_ALU | BPF_ADD | BPF_X, R0, ADDR, 0, 0),
+        alu_imm(BPF_RSH, R0, 16),
+        alu_imm(BPF_MOD, R0, (int32_t) workers),
+        insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+    };
+    _Static_assert(sizeof program <= sizeof(struct bpf_insn) * TB_STEER_EBPF_MAX, "too long");
+    memcpy(out, program, sizeof program);
+    return sizeof program / sizeof program[0];
+}
+
+int tb_steer_load(const struct bpf_insn *program, uint32_t len, struct tb_err *err)
+{
+    static const char license[] = "BSD";
+    union bpf_attr a;
+    memset(&a, 0, sizeof a);
+    a.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
+    a.insns = (uintptr_t) program;
+    a.insn_cnt = len;
+    a.license = (uintptr_t) license;
+    long fd = syscall(SYS_bpf, BPF_PROG_LOAD, &a, sizeof a);
+    if (fd >= 0)
+        return (int) fd;
+    int e = -errno;
+    return tb_err_set(err, e,
+                      "the kernel does not let us load a BPF program to spread packets over "
+                      "workers (%s): add the capability cap_bpf, or use --workers 1",
+                      strerror(-e));
+}
+
+/* --- classic BPF --------------------------------------------------------------------------- */
+
+static struct sock_filter stmt(uint16_t code, uint32_t k)
+{
+    return (struct sock_filter){.code = code, .k = k};
+}
+
+static struct sock_filter jump(uint16_t op, uint32_t k, uint8_t jt, uint8_t jf)
+{
+    return (struct sock_filter){.code = BPF_JMP | op | BPF_K, .jt = jt, .jf = jf, .k = k};
+}
+
+uint32_t tb_steer_cbpf(uint32_t workers, struct sock_filter out[TB_STEER_CBPF_MAX])
+{
+    enum { ADDR_SLOT = 0 };
+    const struct sock_filter program[] = {
+        stmt(BPF_LD | BPF_B | BPF_ABS, 0),
+        stmt(BPF_ALU | BPF_RSH | BPF_K, 4),
+        jump(BPF_JEQ, 6, 3, 0), /* to IPv6 */
+        /* IPv4: the address to A, the header's length to X */
+        stmt(BPF_LDX | BPF_B | BPF_MSH, 0),
+        stmt(BPF_LD | BPF_W | BPF_ABS, V4_DST),
+        stmt(BPF_JMP | BPF_JA, 2),
+        /* IPv6 */
+        stmt(BPF_LDX | BPF_IMM, V6_HEADER),
+        stmt(BPF_LD | BPF_W | BPF_ABS, V6_DST_LOW),
+        /* both */
+        stmt(BPF_ALU | BPF_MUL | BPF_K, (uint32_t) MULTIPLY_ADDR),
+        stmt(BPF_ST, ADDR_SLOT),
+        stmt(BPF_LD | BPF_H | BPF_IND, DPORT),
+        stmt(BPF_ALU | BPF_MUL | BPF_K, (uint32_t) MULTIPLY_PORT),
+        stmt(BPF_LDX | BPF_MEM, ADDR_SLOT),
+        stmt(BPF_ALU | BPF_ADD | BPF_X, 0),
+        stmt(BPF_ALU | BPF_RSH | BPF_K, 16),
+        stmt(BPF_ALU | BPF_MOD | BPF_K, workers),
+        stmt(BPF_RET | BPF_A, 0),
+    };
+    _Static_assert(sizeof program <= sizeof(struct sock_filter) * TB_STEER_CBPF_MAX, "too long");
+    memcpy(out, program, sizeof program);
+    return sizeof program / sizeof program[0];
+}
+
+/* --- the filter for client ranges ------------------------------------------------------------ */
+
+/* Whole packets: what counts is not to be cut. */
+enum { ACCEPT = 0x7fffffff };
+
+struct assembler {
+    struct sock_filter *out;
+    uint32_t len;
+    bool full;
+};
+
+static void emit(struct assembler *a, struct sock_filter i)
+{
+    if (a->len == TB_STEER_FILTER_MAX)
+        a->full = true;
+    else
+        a->out[a->len++] = i;
+}
+
+static void emit_load(struct assembler *a, uint16_t size, uint32_t offset)
+{
+    emit(a, stmt((uint16_t) (BPF_LD | size | BPF_ABS), offset));
+}
+
+/* "A must be k": drops the packet otherwise. */
+static void emit_require(struct assembler *a, uint32_t k)
+{
+    emit(a, jump(BPF_JEQ, k, 1, 0));
+    emit(a, stmt(BPF_RET | BPF_K, 0));
+}
+
+/* Accept when A lies in the range's last 32 bits: three instructions. */
+static void emit_range(struct assembler *a, const struct tb_io_range *r)
+{
+    struct tb_addr last = tb_range_last(r);
+    emit(a, jump(BPF_JGE, tb_addr_low32(&r->first), 0, 2));
+    emit(a, jump(BPF_JGT, tb_addr_low32(&last), 1, 0));
+    emit(a, stmt(BPF_RET | BPF_K, ACCEPT));
+}
+
+static uint32_t addr_word(const struct tb_addr *a, uint32_t offset)
+{
+    const uint8_t *b = a->b + offset;
+    return (uint32_t) b[0] << 24 | (uint32_t) b[1] << 16 | (uint32_t) b[2] << 8 | b[3];
+}
+
+static void emit_v4(struct assembler *a, const struct tb_io_range *ranges, uint32_t count)
+{
+    emit_load(a, BPF_B, 9); /* protocol */
+    emit_require(a, 6);
+    emit_load(a, BPF_H, 6); /* fragment */
+    emit(a, jump(BPF_JSET, 0x3fff, 0, 1));
+    emit(a, stmt(BPF_RET | BPF_K, 0));
+    emit_load(a, BPF_W, V4_DST);
+    for (uint32_t i = 0; i < count; i++) {
+        if (tb_addr_is_v4(&ranges[i].first))
+            emit_range(a, &ranges[i]);
+    }
+    emit(a, stmt(BPF_RET | BPF_K, 0));
+}
+
+static void emit_v6(struct assembler *a, const struct tb_io_range *ranges, uint32_t count)
+{
+    emit_load(a, BPF_B, 6); /* next header */
+    emit_require(a, 6);
+    for (uint32_t i = 0; i < count; i++) {
+        if (tb_addr_is_v4(&ranges[i].first))
+            continue;
+        /* The first 96 bits word by word, each with a jump to behind this range. */
+        for (uint8_t word = 0; word < 3; word++) {
+            emit_load(a, BPF_W, V6_DST + 4u * word);
+            emit(a, jump(BPF_JEQ, addr_word(&ranges[i].first, 4u * word), 0,
+                         (uint8_t) (8 - 2 * word)));
+        }
+        emit_load(a, BPF_W, V6_DST_LOW);
+        emit_range(a, &ranges[i]);
+    }
+    emit(a, stmt(BPF_RET | BPF_K, 0));
+}
+
+int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, struct sock_filter *out)
+{
+    struct tb_io_range *merged = calloc(count + 1, sizeof *merged);
+    if (!merged)
+        return -ENOMEM;
+    count = tb_ranges_merge(ranges, count, merged);
+    struct assembler a = {.out = out};
+    emit_load(&a, BPF_W, (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE));
+    emit(&a, jump(BPF_JEQ, PACKET_OUTGOING, 0, 1));
+    emit(&a, stmt(BPF_RET | BPF_K, 0)); /* sent by this host: seen where it arrives */
+    emit_load(&a, BPF_W, (uint32_t) (SKF_AD_OFF + SKF_AD_PROTOCOL));
+    emit(&a, jump(BPF_JEQ, ETH_P_IP, 1, 0));
+    uint32_t to_v6 = a.len;
+    emit(&a, stmt(BPF_JMP | BPF_JA, 0));
+    emit_v4(&a, merged, count);
+    out[to_v6].k = a.len - to_v6 - 1;
+    emit_require(&a, ETH_P_IPV6);
+    emit_v6(&a, merged, count);
+    free(merged);
+    return a.full ? -E2BIG : (int) a.len;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Programs for the kernel's packet filter, made for the run: which worker a packet belongs to
+ * (tb_steer_worker() of its destination), and which packets are ours at all.
+ */
+#ifndef TB_IO_STEER_H
+#define TB_IO_STEER_H
+
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "io/backends.h"
+
+enum {
+    TB_STEER_EBPF_MAX = 32, /* instructions */
+    TB_STEER_CBPF_MAX = 32,
+    TB_STEER_FILTER_MAX = BPF_MAXINSNS
+};
+
+/* The programs below return a worker for a packet that begins with its IP header: IPv4 with
+ * options, IPv6 without extension headers. They return the number of instructions written. */
+
+/* eBPF, type BPF_PROG_TYPE_SOCKET_FILTER, for TUNSETSTEERINGEBPF. */
+uint32_t tb_steer_ebpf(uint32_t workers, struct bpf_insn out[TB_STEER_EBPF_MAX]);
+/* Classic BPF for PACKET_FANOUT_CBPF. */
+uint32_t tb_steer_cbpf(uint32_t workers, struct sock_filter out[TB_STEER_CBPF_MAX]);
+
+/* Load a program; its descriptor, or -errno with words. */
+int tb_steer_load(const struct bpf_insn *program, uint32_t len, struct tb_err *err);
+
+/* Classic BPF for SO_ATTACH_FILTER on a packet socket without link header: whole TCP packets from
+ * elsewhere to one of the ranges, no fragments, IPv6 without extension headers. Writes at most
+ * TB_STEER_FILTER_MAX instructions; their number, -E2BIG when the ranges take more, or -ENOMEM. */
+int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, struct sock_filter *out);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the figures of a run suggest to look at: one short line per cause, with what to do, the most
+ * telling first. Called by summary.c.
+ */
+#include "report/advice.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "report/units.h"
+
+enum {
+    PACING_ERROR_US = 1000, /* the promise of FEATURES: p99 within 1 ms */
+    RETRANSMITTED_PER_MILLE = 5,
+    RETRANSMITTED_FEW = 10 /* below that a share means nothing */
+};
+
+static void add(struct tb_advice *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct tb_advice *a, const char *fmt, ...)
+{
+    va_list args;
+    char *line = a->line[a->count];
+
+    if (a->count == sizeof a->line / sizeof *a->line)
+        return;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof *a->line, fmt, args);
+    va_end(args);
+    /* Parts of it may come from the network, and this goes to a terminal. */
+    for (; *line; line++)
+        if (!isprint((unsigned char) *line))
+            *line = '?';
+    a->count++;
+}
+
+static void advise_connecting(struct tb_advice *a, const struct tb_stats *s)
+{
+    uint64_t silent = s->verdicts[TB_VERDICT_CONNECT_TIMEOUT];
+    uint64_t refused = s->verdicts[TB_VERDICT_REFUSED];
+
+    if (silent && !s->established)
+        add(a,
+            "no SYN was answered: run tcpburn with --check and the same -x, -c and -s to see why");
+    else if (silent)
+        add(a,
+            "%s got no answer to the SYN: the target's accept queue may be full "
+            "(its 'nstat -az TcpExtListenOverflows'; raise its backlog)",
+            tb_text_number(silent, "session").s);
+    if (refused && !s->established)
+        add(a, "every connection was refused: nothing listens on the target's port");
+    else if (refused)
+        add(a, "%s refused: the server was down for a while, or limits its connections",
+            tb_text_number(refused, "connection").s);
+}
+
+static void advise_sessions(struct tb_advice *a, const struct tb_stats *s)
+{
+    uint64_t reset = s->verdicts[TB_VERDICT_RESET];
+    uint64_t silent = s->verdicts[TB_VERDICT_RESPONSE_TIMEOUT];
+    uint64_t early = s->verdicts[TB_VERDICT_CLOSED_EARLY];
+    uint64_t module = s->verdicts[TB_VERDICT_MODULE];
+
+    if (reset)
+        add(a, "%s reset by the server, unlike the capture: look at its log and its limits",
+            tb_text_number(reset, "session").s);
+    if (silent)
+        add(a,
+            "%s waited longer than --timeout for a response: the server stalls, or answers less "
+            "than was captured",
+            tb_text_number(silent, "session").s);
+    if (early)
+        add(a, "%s closed by the server before all was answered: look at its keep-alive limits",
+            tb_text_number(early, "session").s);
+    if (module)
+        add(a, "%s ended by the module%s%.*s", tb_text_number(module, "session").s,
+            s->reason_count ? ", first: " : "", TB_STATS_EXAMPLE_TEXT,
+            s->reason_count ? s->reasons[0] : "");
+    for (uint32_t i = 0; i < s->example_count && i < 2; i++) {
+        const struct tb_mismatch *m = &s->examples[i];
+        add(a,
+            "response to request %" PRIu32 " of captured session %" PRIu32 ": captured %s, seen %s",
+            m->request, m->session, m->captured, m->seen);
+    }
+}
+
+static void advise_machine(struct tb_advice *a, const struct tb_stats *s)
+{
+    uint64_t pacing = tb_histogram_quantile(&s->pacing_error, 0.99);
+
+    if (s->late)
+        add(a, "%s could not start when due: raise -u, the limit of sessions at a time",
+            tb_text_number(s->late, "session").s);
+    if (s->capture_dropped)
+        add(a,
+            "%s lost on this host before they were read: use more --workers or less load; "
+            "latencies may read too high",
+            tb_text_number(s->capture_dropped, "packet").s);
+    if (s->send_errors)
+        add(a, "the kernel refused to send %s: look at the output device and its queue (--log)",
+            tb_text_number(s->send_errors, "packet").s);
+    if (pacing > PACING_ERROR_US)
+        add(a,
+            "1 of 100 requests left more than %s after it was due: this host is saturated; use "
+            "more --workers or less load",
+            tb_text_time(pacing).s);
+    if (s->retransmitted > RETRANSMITTED_FEW &&
+        s->retransmitted * 1000 > s->packets_sent * RETRANSMITTED_PER_MILLE)
+        add(a, "%s of the packets were sent again: the network or the target loses packets",
+            tb_text_percent(s->retransmitted, s->packets_sent).s);
+}
+
+void tb_advice_collect(struct tb_advice *advice, const struct tb_report_input *in)
+{
+    advise_connecting(advice, in->stats);
+    advise_sessions(advice, in->stats);
+    advise_machine(advice, in->stats);
+    if (in->trace_sessions && !in->stats->started && !in->interrupted)
+        add(advice, "no session was started: --duration may be shorter than the first start");
+}

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The wiring of a run. See run.h. */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/siphash.h"
+#include "io/backends.h"
+
+/* --- loading --------------------------------------------------------------------------------------- */
+
+static int module_options(void *ctx, const char *module, json_t **out, struct tb_err *err)
+{
+    return tb_options_module_config(ctx, module, out, err);
+}
+
+static void loading(void *ctx, uint64_t done, uint64_t total, uint32_t sessions)
+{
+    struct tb_run *r = ctx;
+
+    tb_status_loading(&r->status, done, total, sessions, tb_clock_mono_us());
+}
+
+static int copy_transfers(struct tb_run *r, struct tb_service *services)
+{
+    const struct tb_options *o = r->options;
+
+    r->targets = calloc(o->transfer_count, sizeof *r->targets);
+    r->services = calloc(o->transfer_count, sizeof *r->services);
+    if (!r->targets || !r->services)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < o->transfer_count; i++) {
+        const struct tb_transfer *t = &o->transfers[i];
+        r->targets[i] = t->target;
+        r->services[i] = (struct tb_endpoint){t->source, t->source_port};
+        services[i] = (struct tb_service){t->source, !t->has_source, t->source_port};
+    }
+    return 0;
+}
+
+int tb_run_load(struct tb_run *r, struct tb_err *err)
+{
+    const struct tb_options *o = r->options;
+    const char *module = o->comet ? "comet" : o->module;
+    struct tb_service *services = calloc(o->transfer_count + 1, sizeof *services);
+    int rc = -ENOMEM;
+
+    r->report_fd = -1;
+    tb_status_init(&r->status);
+    if (!services || copy_transfers(r, services) < 0) {
+        tb_err_set(err, rc, "out of memory");
+        goto out;
+    }
+    rc = tb_modules_load(&r->modules, module, o->module_dir, module_options,
+                         (void *) (uintptr_t) o, err);
+    if (rc < 0)
+        goto out;
+    r->modules.services = r->services;
+    struct tb_learner learner = tb_modules_learner(&r->modules);
+    struct tb_trace_options t = {
+        .files = (const char *const *) o->pcaps.item,
+        .file_count = o->pcaps.count,
+        .filter = o->filter,
+        .services = services,
+        .service_count = o->transfer_count,
+        .partial = o->partial,
+        .learner = &learner,
+        .progress = loading,
+        .progress_ctx = r,
+    };
+    rc = tb_trace_load(&r->trace, &t, err);
+    tb_status_end(&r->status);
+    if (rc == 0 && r->trace.warning[0])
+        tb_log(TB_LOG_WARN, "%s", r->trace.warning);
+out:
+    free(services);
+    return rc;
+}
+
+/* --- planning --------------------------------------------------------------------------------------- */
+
+/* The key of ISNs and timestamp offsets: the machine's, so that every run on it goes on where the
+ * last one stopped (DESIGN "TCP client"). Hashed, because the id itself must not leak. */
+static void isn_key(uint8_t key[16])
+{
+    static const char *const files[] = {"/etc/machine-id", "/proc/sys/kernel/random/boot_id"};
+    static const uint8_t salt[2][16] = {"tcpburn isn key", "tcpburn isn kez"};
+    char id[64] = "tcpburn";
+    size_t len = 7;
+
+    for (unsigned i = 0; i < 2; i++) {
+        FILE *f = fopen(files[i], "r");
+        size_t n = f ? fread(id, 1, sizeof id, f) : 0;
+        if (f)
+            fclose(f);
+        if (n > 0) {
+            len = n;
+            break;
+        }
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t h = tb_siphash(salt[i], id, len);
+        memcpy(key + 8 * i, &h, 8);
+    }
+}
+
+static uint32_t worker_count(const struct tb_options *o)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (o->workers)
+        return o->workers;
+    return cores > 2 ? (uint32_t) cores - 1 : 1;
+}
+
+static uint64_t us_of_s(double s)
+{
+    return (uint64_t) (s * 1e6);
+}
+
+/* Random unless given; but the parts of one plan must agree. */
+static uint64_t seed_of(const struct tb_options *o)
+{
+    if (o->has_seed)
+        return o->seed;
+    return o->shards > 1 ? 1 : tb_clock_real_us() % 1000000007;
+}
+
+static int plan_users(struct tb_run *r, struct tb_err *err)
+{
+    const struct tb_options *o = r->options;
+    struct tb_plan_range *ranges = calloc(o->client_count + 1, sizeof *ranges);
+
+    if (!ranges)
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    for (uint32_t i = 0; i < o->client_count; i++)
+        ranges[i] = (struct tb_plan_range){o->clients[i].first, o->clients[i].count};
+    struct tb_plan_input in = {
+        .sessions = r->trace.sessions,
+        .session_count = r->trace.session_count,
+        .targets = r->targets,
+        .target_count = o->transfer_count,
+        .clients = ranges,
+        .client_count = o->client_count,
+        .users = o->users,
+        .ports_first = o->ports_first,
+        .seed = r->seed,
+        .shard = o->shard ? o->shard - 1 : 0,
+        .shards = o->shards,
+        .workers = r->workers,
+    };
+    int rc = tb_plan_init(&r->plan, &in, err);
+    free(ranges);
+    return rc;
+}
+
+static void configure(struct tb_run *r)
+{
+    const struct tb_options *o = r->options;
+    struct tb_engine_config *c = &r->config;
+
+    *c = (struct tb_engine_config){
+        .plan = &r->plan,
+        .pacing = &r->pacing,
+        .module_count = r->modules.count,
+        .plays = o->has_loop ? o->loop : (o->has_duration ? 0 : 1),
+        .open_loop = o->has_rate,
+        .duration_us = o->has_duration ? us_of_s(o->duration_s) : 0,
+        .grace_us = us_of_s(o->grace_s),
+        .hold_us = us_of_s(o->hold_s),
+        .timeout_us = us_of_s(o->timeout_s),
+        .quiet_us = (uint64_t) o->quiet_ms * 1000,
+        .close_wait_us = us_of_s(o->close_wait_s),
+        .mtu = o->mtu,
+        .mss = (uint16_t) o->mss,
+    };
+    for (uint32_t i = 0; i < r->modules.count; i++)
+        c->modules[i].ops = &r->modules.loaded[i].ops;
+    isn_key(c->isn_key);
+}
+
+int tb_run_plan(struct tb_run *r, struct tb_err *err)
+{
+    const struct tb_options *o = r->options;
+
+    r->workers = worker_count(o);
+    r->seed = seed_of(o);
+    int rc = plan_users(r, err);
+    if (rc < 0)
+        return rc;
+    struct tb_pacing_input in = {
+        .rate = o->has_rate ? o->rate : (double) o->start_rate * (double) o->start_factor,
+        .ramp_s = o->ramp_s,
+        .accelerate = o->accelerate,
+        .topology = o->has_topology,
+        .topology_s = o->topology_s,
+        .sessions = r->trace.sessions,
+        .session_count = r->trace.session_count,
+    };
+    rc = tb_pacing_init(&r->pacing, &in);
+    if (rc < 0)
+        return tb_err_set(err, rc, "out of memory for the schedule");
+    configure(r);
+    return 0;
+}
+
+/* --- packet I/O --------------------------------------------------------------------------------------- */
+
+/* Can a socket be bound to it? Then it is this machine's. */
+static bool is_local(const struct tb_addr *a)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    bool is_v4 = tb_addr_is_v4(a);
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return false;
+    memcpy(&v4.sin_addr, a->b + 12, 4);
+    memcpy(&v6.sin6_addr, a->b, 16);
+    int rc = is_v4 ? bind(fd, (struct sockaddr *) &v4, sizeof v4)
+                   : bind(fd, (struct sockaddr *) &v6, sizeof v6);
+    close(fd);
+    return rc == 0;
+}
+
+/* Where responses come from when neither -s nor --tun says so. */
+static int choose_mode(const struct tb_run *r, enum tb_mode *mode, struct tb_err *err)
+{
+    *mode = r->options->mode;
+    if (*mode == TB_MODE_INTERCEPT)
+        return tb_err_set(err, -ENOTSUP,
+                          "-s with an assistant host is not in this version yet: use --tun when the "
+                          "target runs on this machine, or -s local:DEVICE when the target routes "
+                          "the client addresses to this host");
+    if (*mode != TB_MODE_DEFAULT)
+        return 0;
+    *mode = TB_MODE_TUN;
+    for (uint32_t i = 0; i < r->options->transfer_count; i++) {
+        char text[TB_ENDPOINT_TEXT];
+        if (is_local(&r->targets[i].addr))
+            continue;
+        return tb_err_set(
+            err, -EINVAL,
+            "target %s is not on this machine, so say how its responses come back: --tun (the "
+            "target is on or behind this machine), -s local:DEVICE (the target routes the client "
+            "addresses to this host), or -s ASSISTANT (it routes them to a host that runs "
+            "intercept)",
+            tb_endpoint_format(&r->targets[i], text));
+    }
+    return 0;
+}
+
+static int open_local(struct tb_run *r, const struct tb_io_setup *s, struct tb_err *err)
+{
+    bool link = r->options->pcap_send;
+    struct tb_io **rx = calloc(r->workers, sizeof *rx);
+    int rc = rx ? tb_capture_open(s, r->options->local_device, rx, err) : -ENOMEM;
+
+    for (uint32_t i = 0; i < r->workers && rc == 0; i++) {
+        struct tb_io *tx = NULL;
+        rc = link ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
+        if (rc == 0)
+            rc = tb_io_join(tx, rx[i], &r->ios[i], err);
+        if (rc == 0)
+            rx[i] = NULL;
+        else
+            tb_io_close(tx);
+    }
+    for (uint32_t i = 0; rx && i < r->workers; i++)
+        tb_io_close(rx[i]);
+    free(rx);
+    return rc;
+}
+
+static int open_report(struct tb_run *r, struct tb_err *err)
+{
+    const char *path = r->options->report;
+
+    if (!path || strcmp(path, "-") == 0)
+        return 0;
+    r->report_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (r->report_fd < 0)
+        return tb_err_set(err, -EINVAL, "cannot write the report %s: %s", path, strerror(errno));
+    return 0;
+}
+
+int tb_run_open(struct tb_run *r, struct tb_err *err)
+{
+    const struct tb_options *o = r->options;
+    enum tb_mode mode;
+    int rc = open_report(r, err);
+
+    if (rc == 0)
+        rc = choose_mode(r, &mode, err);
+    if (rc < 0)
+        return rc;
+    uint32_t n = o->transfer_count;
+    struct tb_io_range *clients = calloc(o->client_count + 1, sizeof *clients);
+    uint8_t(*macs)[6] = calloc(2 * (size_t) n, sizeof *macs);
+    r->ios = calloc(r->workers, sizeof(struct tb_io *));
+    if (!clients || !macs || !r->ios) {
+        rc = tb_err_set(err, -ENOMEM, "out of memory");
+        goto out;
+    }
+    for (uint32_t i = 0; i < o->client_count; i++)
+        clients[i] = (struct tb_io_range){o->clients[i].first, o->clients[i].count};
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(macs[i], o->transfers[i].src_mac, 6);
+        memcpy(macs[n + i], o->transfers[i].dst_mac, 6);
+    }
+    struct tb_io_setup s = {
+        .clients = clients,
+        .client_count = o->client_count,
+        .targets = r->targets,
+        .target_count = n,
+        .workers = r->workers,
+        .mtu = o->mtu,
+        .src_macs = (const uint8_t(*)[6]) macs,
+        .dst_macs = (const uint8_t(*)[6]) (macs + n),
+        .output_devices = (const char *const *) o->outputs.item,
+        .output_device_count = o->outputs.count,
+    };
+    rc = mode == TB_MODE_TUN ? tb_tun_open(&s, r->ios, err) : open_local(r, &s, err);
+out:
+    free(clients);
+    free(macs);
+    return rc;
+}
+
+/* --- playing --------------------------------------------------------------------------------------------- */
+
+static void add_row(struct tb_run *r, const struct tb_engine_progress *p)
+{
+    const struct tb_stats *s = p->last_second;
+
+    if (r->timeline_count == r->timeline_room) {
+        uint32_t room = r->timeline_room ? 2 * r->timeline_room : 64;
+        struct tb_timeline_row *more = realloc(r->timeline, room * sizeof *more);
+        if (!more)
+            return;
+        r->timeline = more;
+        r->timeline_room = room;
+    }
+    r->timeline[r->timeline_count++] = (struct tb_timeline_row){
+        .t_s = (double) p->elapsed_us / 1e6,
+        .open = s->open,
+        .started = s->started,
+        .requests = s->requests_sent,
+        .responses = s->requests_answered,
+        .failed = tb_stats_failed(s),
+        .p99_us = tb_histogram_quantile(&s->response, 0.99),
+    };
+}
+
+/* Sessions this process plays; UINT64_MAX: as many as the duration allows. */
+static uint64_t planned_sessions(const struct tb_run *r)
+{
+    uint64_t users = 0;
+
+    for (uint32_t w = 0; w < r->workers; w++)
+        users += r->plan.worker_users[w];
+    return r->config.plays ? users * r->config.plays : UINT64_MAX;
+}
+
+static double seconds_left(const struct tb_run *r, uint64_t elapsed_us, uint64_t ended)
+{
+    uint64_t planned = planned_sessions(r);
+    double left = -1;
+
+    if (planned != UINT64_MAX && ended > 0)
+        left = (double) elapsed_us / 1e6 * (double) (planned - ended) / (double) ended;
+    if (r->config.duration_us) {
+        double most = ((double) r->config.duration_us - (double) elapsed_us) / 1e6;
+        if (most < 0)
+            most = 0;
+        if (left < 0 || most < left)
+            left = most;
+    }
+    return left;
+}
+
+static void on_progress(void *ctx, const struct tb_engine_progress *p)
+{
+    struct tb_run *r = ctx;
+    const struct tb_stats *t = p->total, *s = p->last_second;
+    uint64_t ended = tb_stats_ended(t), planned = planned_sessions(r);
+
+    add_row(r, p);
+    if (p->finished)
+        return;
+    struct tb_status_figures f = {
+        .elapsed_s = (double) p->elapsed_us / 1e6,
+        .left_s = seconds_left(r, p->elapsed_us, ended),
+        .planned = planned == UINT64_MAX ? 0 : planned,
+        .started = t->started,
+        .ended = ended,
+        .open = t->open,
+        .failed = tb_stats_failed(t),
+        .mismatched = t->requests_mismatched,
+        .requests_per_s = (double) s->requests_sent,
+        .p50_us = tb_histogram_quantile(&s->response, 0.50),
+        .p99_us = tb_histogram_quantile(&s->response, 0.99),
+    };
+    tb_status_show(&r->status, &f, tb_clock_mono_us());
+}
+
+int tb_run_play(struct tb_run *r, struct tb_err *err)
+{
+    int rc = tb_engine_run(&r->config, r->ios, r->stop, on_progress, r, &r->result, err);
+
+    tb_status_end(&r->status);
+    return rc;
+}
+
+/* --- reporting ---------------------------------------------------------------------------------------------- */
+
+static uint64_t planned_requests(const struct tb_run *r)
+{
+    uint64_t sum = 0;
+
+    if (!r->config.plays || r->config.duration_us)
+        return r->result.stats.requests_planned;
+    for (uint32_t u = r->plan.shard; u < r->plan.users; u += r->plan.shards)
+        sum += tb_plan_script(&r->plan, u)->requests;
+    return sum * r->config.plays;
+}
+
+static int write_report(const struct tb_run *r, const struct tb_report_input *in,
+                        struct tb_err *err)
+{
+    json_t *json = tb_report_json(in);
+    int rc = 0;
+
+    if (!json)
+        return tb_err_set(err, -ENOMEM, "out of memory for the report");
+    if (r->report_fd < 0) {
+        rc = tb_report_write(json, r->options->report, err);
+    } else if (ftruncate(r->report_fd, 0) < 0 ||
+               json_dumpfd(json, r->report_fd, JSON_INDENT(1) | JSON_PRESERVE_ORDER) < 0 ||
+               write(r->report_fd, "\n", 1) != 1) {
+        rc = tb_err_set(err, -EIO, "cannot write the report %s: %s", r->options->report,
+                        strerror(errno));
+    }
+    json_decref(json);
+    return rc;
+}
+
+/* Without --fail-on any failed session fails the run. */
+static int judge(const struct tb_run *r, const struct tb_report_input *in, struct tb_err *err)
+{
+    int status = TB_EXIT_OK;
+
+    if (r->options->fail_on.count == 0)
+        return tb_stats_failed(in->stats) > 0 ? TB_EXIT_FAILED : TB_EXIT_OK;
+    for (uint32_t i = 0; i < r->options->fail_on.count; i++) {
+        struct tb_fail_on f;
+        char why[256];
+        int rc = tb_fail_on_parse(r->options->fail_on.item[i], &f, err);
+        if (rc < 0)
+            return rc;
+        if (!tb_fail_on_holds(&f, in, why, sizeof why))
+            continue;
+        fprintf(stderr, "tcpburn: --fail-on: %s\n", why);
+        status = TB_EXIT_FAILED;
+    }
+    return status;
+}
+
+int tb_run_report(struct tb_run *r, struct tb_err *err)
+{
+    const struct tb_stats *s = &r->result.stats;
+    const char *names[TB_STATS_MODULE_COUNTERS];
+    char module[256];
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    tb_modules_used(&r->modules, &r->trace, module, sizeof module);
+    for (uint32_t i = 0; i < r->modules.counter_count; i++)
+        names[i] = r->modules.counter_names[i];
+    uint64_t planned = r->config.duration_us ? s->started : planned_sessions(r);
+    struct tb_report_input in = {
+        .started_us = r->result.started_real_us,
+        .duration_s = (double) r->result.duration_us / 1e6,
+        .command = r->command,
+        .module = module,
+        .version = PACKAGE_VERSION,
+        .workers = r->workers,
+        .seed = r->seed,
+        .files = r->trace.files,
+        .packets = r->trace.packets,
+        .trace_sessions = r->trace.session_count,
+        .trace_requests = r->trace.requests,
+        .skipped = r->trace.skipped,
+        .skip_count = r->trace.skip_count,
+        .planned_sessions = planned == UINT64_MAX ? s->started : planned,
+        .planned_requests = planned_requests(r),
+        .stats = s,
+        .peak = r->result.peak,
+        .timeline = r->timeline,
+        .timeline_count = r->timeline_count,
+        .module_counter_names = names,
+        .module_counter_count = r->modules.counter_count,
+        .cpu_s = (double) tb_clock_cpu_us() / 1e6,
+        .max_rss_bytes = (uint64_t) usage.ru_maxrss * 1024,
+        .interrupted = *r->stop != 0,
+    };
+    bool to_stdout = r->options->report && strcmp(r->options->report, "-") == 0;
+    tb_report_summary(&in, to_stdout ? stderr : stdout);
+    if (r->options->report) {
+        int rc = write_report(r, &in, err);
+        if (rc < 0)
+            return rc;
+    }
+    return judge(r, &in, err);
+}
+
+void tb_run_free(struct tb_run *r)
+{
+    for (uint32_t i = 0; r->ios && i < r->workers; i++)
+        tb_io_close(r->ios[i]);
+    free(r->ios);
+    if (r->report_fd >= 0)
+        close(r->report_fd);
+    free(r->timeline);
+    tb_pacing_fini(&r->pacing);
+    tb_plan_fini(&r->plan);
+    tb_trace_free(&r->trace);
+    tb_modules_unload(&r->modules);
+    free(r->targets);
+    free(r->services);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A tcpburn run from options to report: the wiring between the parts, in the order of the functions
+ * below. Called by tcpburn.c.
+ */
+#ifndef TB_RUN_H
+#define TB_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "config/options.h"
+#include "engine/engine.h"
+#include "engine/modules.h"
+#include "report/report.h"
+#include "trace/trace.h"
+
+/* Exit statuses (FEATURES "Exit status"). */
+enum { TB_EXIT_OK = 0, TB_EXIT_USAGE = 1, TB_EXIT_FAILED = 2, TB_EXIT_FORBIDDEN = 3 };
+
+struct tb_run {
+    const struct tb_options *options;
+    const char *command; /* the command line, for the report */
+    const volatile int *stop;
+    struct tb_modules modules;
+    struct tb_trace trace;
+    struct tb_plan plan;
+    struct tb_pacing pacing;
+    struct tb_engine_config config;
+    struct tb_endpoint *targets, *services;
+    uint32_t workers;
+    uint64_t seed;
+    struct tb_io **ios; /* one per worker */
+    int report_fd;      /* -1: none */
+    struct tb_status status;
+    struct tb_timeline_row *timeline;
+    uint32_t timeline_count, timeline_room;
+    struct tb_engine_result result;
+};
+
+/* Each returns 0 or -errno with words. tb_run_free() is fine after any of them. */
+int tb_run_load(struct tb_run *r, struct tb_err *err);  /* modules, capture files */
+int tb_run_plan(struct tb_run *r, struct tb_err *err);  /* users, addresses, schedule */
+int tb_run_open(struct tb_run *r, struct tb_err *err);  /* packet I/O, report file */
+int tb_run_drop(struct tb_run *r, struct tb_err *err);  /* privileges */
+int tb_run_play(struct tb_run *r, struct tb_err *err);  /* the run itself */
+void tb_run_free(struct tb_run *r);
+
+/* Summary, JSON report, --fail-on: TB_EXIT_OK or TB_EXIT_FAILED, or -errno with words. */
+int tb_run_report(struct tb_run *r, struct tb_err *err);
+
+/* --dry-run: what would be played, to standard output; --dump. 0 or -errno with words. */
+int tb_run_dry(struct tb_run *r, struct tb_err *err);
+
+#endif
