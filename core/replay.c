@@ -19,7 +19,8 @@
 #include "base/siphash.h"
 #include "io/backends.h"
 
-/* --- loading --------------------------------------------------------------------------------------- */
+/* --- loading
+ * --------------------------------------------------------------------------------------- */
 
 static int module_options(void *ctx, const char *module, json_t **out, struct tb_err *err)
 {
@@ -63,8 +64,8 @@ int tb_replay_load(struct tb_replay *r, struct tb_err *err)
         tb_err_set(err, rc, "out of memory");
         goto out;
     }
-    rc = tb_modules_load(&r->modules, module, o->module_dir, module_options,
-                         (void *) (uintptr_t) o, err);
+    rc = tb_modules_load(&r->modules, module, o->module_dir, module_options, (void *) (uintptr_t) o,
+                         err);
     if (rc < 0)
         goto out;
     r->modules.services = r->services;
@@ -89,7 +90,8 @@ out:
     return rc;
 }
 
-/* --- planning --------------------------------------------------------------------------------------- */
+/* --- planning
+ * --------------------------------------------------------------------------------------- */
 
 /* The key of ISNs and timestamp offsets: the machine's, so that every run on it goes on where the
  * last one stopped (DESIGN "TCP client"). Hashed, because the id itself must not leak. */
@@ -216,7 +218,8 @@ int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
     return 0;
 }
 
-/* --- packet I/O --------------------------------------------------------------------------------------- */
+/* --- packet I/O
+ * --------------------------------------------------------------------------------------- */
 
 /* Can a socket be bound to it? Then it is this machine's. */
 static bool is_local(const struct tb_addr *a)
@@ -241,10 +244,11 @@ static int choose_mode(const struct tb_replay *r, enum tb_mode *mode, struct tb_
 {
     *mode = r->options->mode;
     if (*mode == TB_MODE_INTERCEPT)
-        return tb_err_set(err, -ENOTSUP,
-                          "-s with an assistant host is not in this version yet: use --tun when the "
-                          "target runs on this machine, or -s local:DEVICE when the target routes "
-                          "the client addresses to this host");
+        return tb_err_set(
+            err, -ENOTSUP,
+            "-s with an assistant host is not in this version yet: use --tun when the "
+            "target runs on this machine, or -s local:DEVICE when the target routes "
+            "the client addresses to this host");
     if (*mode != TB_MODE_DEFAULT)
         return 0;
     *mode = TB_MODE_TUN;
@@ -329,7 +333,7 @@ int tb_replay_open(struct tb_replay *r, struct tb_err *err)
         .workers = r->workers,
         .mtu = o->mtu,
         .src_macs = (const uint8_t(*)[6]) macs,
-        .dst_macs = (const uint8_t(*)[6]) (macs + n),
+        .dst_macs = (const uint8_t(*)[6])(macs + n),
         .output_devices = (const char *const *) o->outputs.item,
         .output_device_count = o->outputs.count,
     };
@@ -340,7 +344,8 @@ out:
     return rc;
 }
 
-/* --- playing --------------------------------------------------------------------------------------------- */
+/* --- playing
+ * --------------------------------------------------------------------------------------------- */
 
 static void add_row(struct tb_replay *r, const struct tb_engine_progress *p)
 {
@@ -425,7 +430,8 @@ int tb_replay_play(struct tb_replay *r, struct tb_err *err)
     return rc;
 }
 
-/* --- reporting ---------------------------------------------------------------------------------------------- */
+/* --- reporting
+ * ---------------------------------------------------------------------------------------------- */
 
 static uint64_t planned_requests(const struct tb_replay *r)
 {

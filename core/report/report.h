@@ -63,9 +63,9 @@ struct tb_fail_on {
     char text[128];
     char figure[32];
     char op[3];
-    double limit;      /* in the figure's own unit: count, or microseconds */
-    bool percent;      /* of planned sessions; requests_*: of planned requests; retransmitted,
-                        * capture_dropped: of packets sent, received; skipped: of the capture */
+    double limit; /* in the figure's own unit: count, or microseconds */
+    bool percent; /* of planned sessions; requests_*: of planned requests; retransmitted,
+                   * capture_dropped: of packets sent, received; skipped: of the capture */
 };
 
 /* "failed>0.1%", "mismatched>0", "p99_response>50ms" (without a unit: microseconds). Unknown
@@ -82,7 +82,7 @@ bool tb_fail_on_holds(const struct tb_fail_on *f, const struct tb_report_input *
 struct tb_status {
     bool terminal;
     uint64_t next_line_us;
-    unsigned drawn; /* columns on screen */
+    unsigned drawn;            /* columns on screen */
     uint64_t loading_since_us; /* first tb_status_loading() */
 };
 struct tb_status_figures {
