@@ -74,6 +74,11 @@ static void host_learn_reject(struct tb_learn *l, const char *reason)
     tb_draft_reject(draft_of(l), reason);
 }
 
+static bool host_learn_server_closed(struct tb_learn *l)
+{
+    return tb_draft_script(draft_of(l))->end.server_fin;
+}
+
 static void init_host(struct tb_host *h)
 {
     *h = (struct tb_host){
@@ -87,6 +92,7 @@ static void init_host(struct tb_host *h)
         .learn_session_note = host_learn_session_note,
         .learn_opaque = host_learn_opaque,
         .learn_reject = host_learn_reject,
+        .learn_server_closed = host_learn_server_closed,
     };
     tb_host_play_functions(h);
 }
