@@ -45,8 +45,10 @@ static struct tb_draft *draft_of(struct tb_learn *l)
 
 static uint32_t host_learn_cut(struct tb_learn *l, uint64_t end, unsigned flags, uint64_t note)
 {
-    return tb_draft_cut(draft_of(l), end, (flags & TB_CUT_NO_RESPONSE) ? TB_REQ_NO_RESPONSE : 0,
-                        note);
+    unsigned request_flags = (flags & TB_CUT_NO_RESPONSE ? TB_REQ_NO_RESPONSE : 0u) |
+                             (flags & TB_CUT_PART ? TB_REQ_PART : 0u);
+
+    return tb_draft_cut(draft_of(l), end, (uint16_t) request_flags, note);
 }
 
 static void host_learn_response(struct tb_learn *l, uint64_t end)
