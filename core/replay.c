@@ -267,25 +267,38 @@ static int choose_mode(const struct tb_replay *r, enum tb_mode *mode, struct tb_
     return 0;
 }
 
+/* Receive instances of all workers at once, a sender for each. */
 static int open_local(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
 {
-    bool link = r->options->pcap_send;
-    struct tb_io **rx = calloc(r->workers, sizeof *rx);
-    int rc = rx ? tb_capture_open(s, r->options->local_device, rx, err) : -ENOMEM;
+    struct tb_io **rx = calloc(r->workers, sizeof(struct tb_io *));
+    uint32_t joined = 0;
 
-    for (uint32_t i = 0; i < r->workers && rc == 0; i++) {
+    if (!rx)
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    int rc = tb_capture_open(s, r->options->local_device, rx, err);
+    if (rc < 0)
+        goto out;
+    for (; joined < r->workers && rc == 0; joined += rc == 0) {
         struct tb_io *tx = NULL;
-        rc = link ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
+        rc = r->options->pcap_send ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
         if (rc == 0)
-            rc = tb_io_join(tx, rx[i], &r->ios[i], err);
-        if (rc == 0)
-            rx[i] = NULL;
-        else
+            rc = tb_io_join(tx, rx[joined], &r->ios[joined], err);
+        if (rc < 0)
             tb_io_close(tx);
     }
-    for (uint32_t i = 0; rx && i < r->workers; i++)
-        tb_io_close(rx[i]);
+    for (; joined < r->workers; joined++)
+        tb_io_close(rx[joined]);
+out:
     free(rx);
+    return rc;
+}
+
+static int open_tun(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
+{
+    int rc = tb_tun_open(s, r->ios, err);
+
+    if (rc < 0)
+        memset(r->ios, 0, r->workers * sizeof(struct tb_io *));
     return rc;
 }
 
@@ -337,7 +350,7 @@ int tb_replay_open(struct tb_replay *r, struct tb_err *err)
         .output_devices = (const char *const *) o->outputs.item,
         .output_device_count = o->outputs.count,
     };
-    rc = mode == TB_MODE_TUN ? tb_tun_open(&s, r->ios, err) : open_local(r, &s, err);
+    rc = mode == TB_MODE_TUN ? open_tun(r, &s, err) : open_local(r, &s, err);
 out:
     free(clients);
     free(macs);
