@@ -19,7 +19,8 @@
 #include "base/siphash.h"
 #include "io/backends.h"
 
-/* --- loading --------------------------------------------------------------------------------------- */
+/* --- loading
+ * --------------------------------------------------------------------------------------- */
 
 static int module_options(void *ctx, const char *module, json_t **out, struct tb_err *err)
 {
@@ -63,8 +64,8 @@ int tb_replay_load(struct tb_replay *r, struct tb_err *err)
         tb_err_set(err, rc, "out of memory");
         goto out;
     }
-    rc = tb_modules_load(&r->modules, module, o->module_dir, module_options,
-                         (void *) (uintptr_t) o, err);
+    rc = tb_modules_load(&r->modules, module, o->module_dir, module_options, (void *) (uintptr_t) o,
+                         err);
     if (rc < 0)
         goto out;
     r->modules.services = r->services;
@@ -89,7 +90,8 @@ out:
     return rc;
 }
 
-/* --- planning --------------------------------------------------------------------------------------- */
+/* --- planning
+ * --------------------------------------------------------------------------------------- */
 
 /* The key of ISNs and timestamp offsets: the machine's, so that every run on it goes on where the
  * last one stopped (DESIGN "TCP client"). Hashed, because the id itself must not leak. */
@@ -216,7 +218,8 @@ int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
     return 0;
 }
 
-/* --- packet I/O --------------------------------------------------------------------------------------- */
+/* --- packet I/O
+ * --------------------------------------------------------------------------------------- */
 
 /* Can a socket be bound to it? Then it is this machine's. */
 static bool is_local(const struct tb_addr *a)
@@ -241,10 +244,11 @@ static int choose_mode(const struct tb_replay *r, enum tb_mode *mode, struct tb_
 {
     *mode = r->options->mode;
     if (*mode == TB_MODE_INTERCEPT)
-        return tb_err_set(err, -ENOTSUP,
-                          "-s with an assistant host is not in this version yet: use --tun when the "
-                          "target runs on this machine, or -s local:DEVICE when the target routes "
-                          "the client addresses to this host");
+        return tb_err_set(
+            err, -ENOTSUP,
+            "-s with an assistant host is not in this version yet: use --tun when the "
+            "target runs on this machine, or -s local:DEVICE when the target routes "
+            "the client addresses to this host");
     if (*mode != TB_MODE_DEFAULT)
         return 0;
     *mode = TB_MODE_TUN;
@@ -263,25 +267,38 @@ static int choose_mode(const struct tb_replay *r, enum tb_mode *mode, struct tb_
     return 0;
 }
 
+/* Receive instances of all workers at once, a sender for each. */
 static int open_local(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
 {
-    bool link = r->options->pcap_send;
-    struct tb_io **rx = calloc(r->workers, sizeof *rx);
-    int rc = rx ? tb_capture_open(s, r->options->local_device, rx, err) : -ENOMEM;
+    struct tb_io **rx = calloc(r->workers, sizeof(struct tb_io *));
+    uint32_t joined = 0;
 
-    for (uint32_t i = 0; i < r->workers && rc == 0; i++) {
+    if (!rx)
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    int rc = tb_capture_open(s, r->options->local_device, rx, err);
+    if (rc < 0)
+        goto out;
+    for (; joined < r->workers && rc == 0; joined += rc == 0) {
         struct tb_io *tx = NULL;
-        rc = link ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
+        rc = r->options->pcap_send ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
         if (rc == 0)
-            rc = tb_io_join(tx, rx[i], &r->ios[i], err);
-        if (rc == 0)
-            rx[i] = NULL;
-        else
+            rc = tb_io_join(tx, rx[joined], &r->ios[joined], err);
+        if (rc < 0)
             tb_io_close(tx);
     }
-    for (uint32_t i = 0; rx && i < r->workers; i++)
-        tb_io_close(rx[i]);
+    for (; joined < r->workers; joined++)
+        tb_io_close(rx[joined]);
+out:
     free(rx);
+    return rc;
+}
+
+static int open_tun(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
+{
+    int rc = tb_tun_open(s, r->ios, err);
+
+    if (rc < 0)
+        memset(r->ios, 0, r->workers * sizeof(struct tb_io *));
     return rc;
 }
 
@@ -329,18 +346,19 @@ int tb_replay_open(struct tb_replay *r, struct tb_err *err)
         .workers = r->workers,
         .mtu = o->mtu,
         .src_macs = (const uint8_t(*)[6]) macs,
-        .dst_macs = (const uint8_t(*)[6]) (macs + n),
+        .dst_macs = (const uint8_t(*)[6])(macs + n),
         .output_devices = (const char *const *) o->outputs.item,
         .output_device_count = o->outputs.count,
     };
-    rc = mode == TB_MODE_TUN ? tb_tun_open(&s, r->ios, err) : open_local(r, &s, err);
+    rc = mode == TB_MODE_TUN ? open_tun(r, &s, err) : open_local(r, &s, err);
 out:
     free(clients);
     free(macs);
     return rc;
 }
 
-/* --- playing --------------------------------------------------------------------------------------------- */
+/* --- playing
+ * --------------------------------------------------------------------------------------------- */
 
 static void add_row(struct tb_replay *r, const struct tb_engine_progress *p)
 {
@@ -425,7 +443,8 @@ int tb_replay_play(struct tb_replay *r, struct tb_err *err)
     return rc;
 }
 
-/* --- reporting ---------------------------------------------------------------------------------------------- */
+/* --- reporting
+ * ---------------------------------------------------------------------------------------------- */
 
 static uint64_t planned_requests(const struct tb_replay *r)
 {

@@ -331,11 +331,10 @@ static void explain_silence(struct check *c, const struct target *t)
         tb_finding_command(f, "sudo sysctl -w net.ipv4.conf.all.rp_filter=0 "
                               "net.ipv4.conf.default.rp_filter=0");
     }
-    if (tb_host_has_firewall()) {
-        f = tb_findings_add(&c->list, TB_FINDING_NOTE,
-                            "a packet filter is loaded here; let packets from %s pass", network);
-        tb_finding_command(f, "sudo nft list ruleset");
-    }
+    f = tb_findings_add(&c->list, TB_FINDING_NOTE,
+                        "a packet filter here may drop packets from client addresses: let them "
+                        "pass");
+    tb_finding_command(f, "sudo nft list ruleset; sudo iptables -S");
 }
 
 static void explain_probe(struct check *c, const struct target *t, const struct tb_probe *p)

@@ -154,38 +154,6 @@ int tb_host_sysctl(const char *name)
     return value;
 }
 
-/* Is there anything in the file? */
-static bool has_content(const char *path)
-{
-    FILE *f = fopen(path, "re");
-    bool any = f && fgetc(f) != EOF;
-
-    if (f)
-        fclose(f);
-    return any;
-}
-
-static bool module_in_use(const char *name)
-{
-    FILE *f = fopen("/proc/modules", "re");
-    char line[512], module[64];
-    long size;
-    int users = 0;
-    bool found = false;
-
-    while (f && !found && fgets(line, sizeof line, f))
-        found = sscanf(line, "%63s %ld %d", module, &size, &users) == 3 && !strcmp(module, name);
-    if (f)
-        fclose(f);
-    return found && users > 0;
-}
-
-bool tb_host_has_firewall(void)
-{
-    return has_content("/proc/net/ip_tables_names") || has_content("/proc/net/ip6_tables_names") ||
-           module_in_use("nf_tables");
-}
-
 /* --- ordinary connections --------------------------------------------------------------------- */
 
 static int start_connect(const struct tb_endpoint *target, int *error)

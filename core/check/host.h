@@ -23,9 +23,6 @@ bool tb_host_check_device(struct tb_findings *list, const char *device);
 /* A number of /proc/sys, such as "net/ipv4/ip_forward"; -1 when it cannot be read. */
 int tb_host_sysctl(const char *name);
 
-/* Does a packet filter seem to be at work here (from /proc/net, without reading its rules)? */
-bool tb_host_has_firewall(void);
-
 /* An address of `device` of the wanted family, not link-local; false when it has none. */
 bool tb_host_address_of(const char *device, bool v4, struct tb_addr *out);
 
