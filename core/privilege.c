@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * After everything that needs privileges is open: become an ordinary user and keep only what the
- * end of the run needs. See run.h.
+ * end of the run needs. See replay.h.
  */
-#include "run.h"
+#include "replay.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "base/log.h"
 
-int tb_run_drop(struct tb_run *r, struct tb_err *err)
+int tb_replay_drop(struct tb_replay *r, struct tb_err *err)
 {
     const char *name = r->options->user ? r->options->user : "nobody";
     struct passwd *user;

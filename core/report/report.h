@@ -69,7 +69,8 @@ struct tb_fail_on {
 };
 
 /* "failed>0.1%", "mismatched>0", "p99_response>50ms" (without a unit: microseconds). Unknown
- * figures are refused, naming those there are. A latency nothing was recorded of is 0. 0 or -EINVAL. */
+ * figures are refused, naming those there are. A latency nothing was recorded of is 0. Returns 0 or
+ * -EINVAL. */
 int tb_fail_on_parse(const char *text, struct tb_fail_on *out, struct tb_err *err);
 /* Does the condition hold, i.e. does the run fail? `why` gets "p99_response is 61.2 ms (> 50ms)" */
 bool tb_fail_on_holds(const struct tb_fail_on *f, const struct tb_report_input *in, char *why,

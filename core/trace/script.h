@@ -61,6 +61,8 @@ struct tb_script_end {
     uint8_t server; /* enum tb_end: the last thing the server did */
     bool server_first; /* the server's FIN or RST came before the client's */
     bool server_fin;   /* a FIN of the server was seen (also when a RST followed) */
+    bool client_rst;   /* client is TB_END_FIN, and it reset while the server was still sending: it
+                        * had closed, not half-closed */
     uint32_t waits_for;        /* responses complete before the client's FIN or RST */
     uint32_t server_responses; /* responses complete before the server's first FIN or RST */
     uint64_t bytes;    /* of the response then in progress that had come before the client's end */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The wiring of a run. See run.h. */
+/* The wiring of a run. See replay.h. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
-#include "run.h"
+#include "replay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +28,12 @@ static int module_options(void *ctx, const char *module, json_t **out, struct tb
 
 static void loading(void *ctx, uint64_t done, uint64_t total, uint32_t sessions)
 {
-    struct tb_run *r = ctx;
+    struct tb_replay *r = ctx;
 
     tb_status_loading(&r->status, done, total, sessions, tb_clock_mono_us());
 }
 
-static int copy_transfers(struct tb_run *r, struct tb_service *services)
+static int copy_transfers(struct tb_replay *r, struct tb_service *services)
 {
     const struct tb_options *o = r->options;
 
@@ -50,7 +50,7 @@ static int copy_transfers(struct tb_run *r, struct tb_service *services)
     return 0;
 }
 
-int tb_run_load(struct tb_run *r, struct tb_err *err)
+int tb_replay_load(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
     const char *module = o->comet ? "comet" : o->module;
@@ -138,7 +138,7 @@ static uint64_t seed_of(const struct tb_options *o)
     return o->shards > 1 ? 1 : tb_clock_real_us() % 1000000007;
 }
 
-static int plan_users(struct tb_run *r, struct tb_err *err)
+static int plan_users(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
     struct tb_plan_range *ranges = calloc(o->client_count + 1, sizeof *ranges);
@@ -166,7 +166,7 @@ static int plan_users(struct tb_run *r, struct tb_err *err)
     return rc;
 }
 
-static void configure(struct tb_run *r)
+static void configure(struct tb_replay *r)
 {
     const struct tb_options *o = r->options;
     struct tb_engine_config *c = &r->config;
@@ -191,11 +191,11 @@ static void configure(struct tb_run *r)
     isn_key(c->isn_key);
 }
 
-int tb_run_plan(struct tb_run *r, struct tb_err *err)
+int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
 
-    r->workers = worker_count(o);
+    r->workers = o->dry_run ? 1 : worker_count(o);
     r->seed = seed_of(o);
     int rc = plan_users(r, err);
     if (rc < 0)
@@ -237,7 +237,7 @@ static bool is_local(const struct tb_addr *a)
 }
 
 /* Where responses come from when neither -s nor --tun says so. */
-static int choose_mode(const struct tb_run *r, enum tb_mode *mode, struct tb_err *err)
+static int choose_mode(const struct tb_replay *r, enum tb_mode *mode, struct tb_err *err)
 {
     *mode = r->options->mode;
     if (*mode == TB_MODE_INTERCEPT)
@@ -263,7 +263,7 @@ static int choose_mode(const struct tb_run *r, enum tb_mode *mode, struct tb_err
     return 0;
 }
 
-static int open_local(struct tb_run *r, const struct tb_io_setup *s, struct tb_err *err)
+static int open_local(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
 {
     bool link = r->options->pcap_send;
     struct tb_io **rx = calloc(r->workers, sizeof *rx);
@@ -285,7 +285,7 @@ static int open_local(struct tb_run *r, const struct tb_io_setup *s, struct tb_e
     return rc;
 }
 
-static int open_report(struct tb_run *r, struct tb_err *err)
+static int open_report(struct tb_replay *r, struct tb_err *err)
 {
     const char *path = r->options->report;
 
@@ -297,10 +297,10 @@ static int open_report(struct tb_run *r, struct tb_err *err)
     return 0;
 }
 
-int tb_run_open(struct tb_run *r, struct tb_err *err)
+int tb_replay_open(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
-    enum tb_mode mode;
+    enum tb_mode mode = TB_MODE_DEFAULT;
     int rc = open_report(r, err);
 
     if (rc == 0)
@@ -342,7 +342,7 @@ out:
 
 /* --- playing --------------------------------------------------------------------------------------------- */
 
-static void add_row(struct tb_run *r, const struct tb_engine_progress *p)
+static void add_row(struct tb_replay *r, const struct tb_engine_progress *p)
 {
     const struct tb_stats *s = p->last_second;
 
@@ -366,7 +366,7 @@ static void add_row(struct tb_run *r, const struct tb_engine_progress *p)
 }
 
 /* Sessions this process plays; UINT64_MAX: as many as the duration allows. */
-static uint64_t planned_sessions(const struct tb_run *r)
+static uint64_t planned_sessions(const struct tb_replay *r)
 {
     uint64_t users = 0;
 
@@ -375,7 +375,7 @@ static uint64_t planned_sessions(const struct tb_run *r)
     return r->config.plays ? users * r->config.plays : UINT64_MAX;
 }
 
-static double seconds_left(const struct tb_run *r, uint64_t elapsed_us, uint64_t ended)
+static double seconds_left(const struct tb_replay *r, uint64_t elapsed_us, uint64_t ended)
 {
     uint64_t planned = planned_sessions(r);
     double left = -1;
@@ -394,7 +394,7 @@ static double seconds_left(const struct tb_run *r, uint64_t elapsed_us, uint64_t
 
 static void on_progress(void *ctx, const struct tb_engine_progress *p)
 {
-    struct tb_run *r = ctx;
+    struct tb_replay *r = ctx;
     const struct tb_stats *t = p->total, *s = p->last_second;
     uint64_t ended = tb_stats_ended(t), planned = planned_sessions(r);
 
@@ -417,7 +417,7 @@ static void on_progress(void *ctx, const struct tb_engine_progress *p)
     tb_status_show(&r->status, &f, tb_clock_mono_us());
 }
 
-int tb_run_play(struct tb_run *r, struct tb_err *err)
+int tb_replay_play(struct tb_replay *r, struct tb_err *err)
 {
     int rc = tb_engine_run(&r->config, r->ios, r->stop, on_progress, r, &r->result, err);
 
@@ -427,7 +427,7 @@ int tb_run_play(struct tb_run *r, struct tb_err *err)
 
 /* --- reporting ---------------------------------------------------------------------------------------------- */
 
-static uint64_t planned_requests(const struct tb_run *r)
+static uint64_t planned_requests(const struct tb_replay *r)
 {
     uint64_t sum = 0;
 
@@ -438,7 +438,7 @@ static uint64_t planned_requests(const struct tb_run *r)
     return sum * r->config.plays;
 }
 
-static int write_report(const struct tb_run *r, const struct tb_report_input *in,
+static int write_report(const struct tb_replay *r, const struct tb_report_input *in,
                         struct tb_err *err)
 {
     json_t *json = tb_report_json(in);
@@ -459,7 +459,7 @@ static int write_report(const struct tb_run *r, const struct tb_report_input *in
 }
 
 /* Without --fail-on any failed session fails the run. */
-static int judge(const struct tb_run *r, const struct tb_report_input *in, struct tb_err *err)
+static int judge(const struct tb_replay *r, const struct tb_report_input *in, struct tb_err *err)
 {
     int status = TB_EXIT_OK;
 
@@ -479,7 +479,7 @@ static int judge(const struct tb_run *r, const struct tb_report_input *in, struc
     return status;
 }
 
-int tb_run_report(struct tb_run *r, struct tb_err *err)
+int tb_replay_report(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_stats *s = &r->result.stats;
     const char *names[TB_STATS_MODULE_COUNTERS];
@@ -527,7 +527,7 @@ int tb_run_report(struct tb_run *r, struct tb_err *err)
     return judge(r, &in, err);
 }
 
-void tb_run_free(struct tb_run *r)
+void tb_replay_free(struct tb_replay *r)
 {
     for (uint32_t i = 0; r->ios && i < r->workers; i++)
         tb_io_close(r->ios[i]);
