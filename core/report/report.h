@@ -54,8 +54,8 @@ json_t *tb_report_json(const struct tb_report_input *in);
 int tb_report_write(const json_t *report, const char *path, struct tb_err *err);
 
 /* The same by another process, which is started while this one may still write there and privileges
- * have not been dropped yet. It waits until the report is handed to it, and ends without a trace when
- * this process ends before. Start it before threads and packet I/O. */
+ * have not been dropped yet. It waits until the report is handed to it, and ends without a trace
+ * when this process ends before. Start it before threads and packet I/O. */
 struct tb_report_writer {
     int fd; /* socket to the writer; -1: none was started */
     int pid;
