@@ -51,6 +51,17 @@ static int copy_transfers(struct tb_replay *r, struct tb_service *services)
     return 0;
 }
 
+int tb_replay_prepare(struct tb_replay *r, struct tb_err *err)
+{
+    const struct tb_options *o = r->options;
+
+    r->writer.fd = -1;
+    /* The user that the run becomes may not write there. */
+    if (!o->report || strcmp(o->report, "-") == 0 || o->dry_run || geteuid() != 0)
+        return 0;
+    return tb_report_writer_start(&r->writer, o->report, err);
+}
+
 int tb_replay_load(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
@@ -58,7 +69,6 @@ int tb_replay_load(struct tb_replay *r, struct tb_err *err)
     struct tb_service *services = calloc(o->transfer_count + 1, sizeof *services);
     int rc = -ENOMEM;
 
-    r->report_fd = -1;
     tb_status_init(&r->status);
     if (!services || copy_transfers(r, services) < 0) {
         tb_err_set(err, rc, "out of memory");
@@ -302,26 +312,12 @@ static int open_tun(struct tb_replay *r, const struct tb_io_setup *s, struct tb_
     return rc;
 }
 
-static int open_report(struct tb_replay *r, struct tb_err *err)
-{
-    const char *path = r->options->report;
-
-    if (!path || strcmp(path, "-") == 0)
-        return 0;
-    r->report_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (r->report_fd < 0)
-        return tb_err_set(err, -EINVAL, "cannot write the report %s: %s", path, strerror(errno));
-    return 0;
-}
-
 int tb_replay_open(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
     enum tb_mode mode = TB_MODE_DEFAULT;
-    int rc = open_report(r, err);
+    int rc = choose_mode(r, &mode, err);
 
-    if (rc == 0)
-        rc = choose_mode(r, &mode, err);
     if (rc < 0)
         return rc;
     uint32_t n = o->transfer_count;
@@ -437,9 +433,15 @@ static void on_progress(void *ctx, const struct tb_engine_progress *p)
 
 int tb_replay_play(struct tb_replay *r, struct tb_err *err)
 {
+    if (r->options->log)
+        tb_log(TB_LOG_INFO, "playing %u captured sessions with %u users, %u worker%s",
+               r->plan.session_count, r->plan.users, r->workers, r->workers == 1 ? "" : "s");
     int rc = tb_engine_run(&r->config, r->ios, r->stop, on_progress, r, &r->result, err);
-
     tb_status_end(&r->status);
+    if (rc == 0 && r->options->log)
+        tb_log(TB_LOG_INFO, "the run is over: %llu sessions completed, %llu failed",
+               (unsigned long long) r->result.stats.verdicts[TB_VERDICT_COMPLETED],
+               (unsigned long long) tb_stats_failed(&r->result.stats));
     return rc;
 }
 
@@ -457,22 +459,14 @@ static uint64_t planned_requests(const struct tb_replay *r)
     return sum * r->config.plays;
 }
 
-static int write_report(const struct tb_replay *r, const struct tb_report_input *in,
-                        struct tb_err *err)
+static int write_report(struct tb_replay *r, const struct tb_report_input *in, struct tb_err *err)
 {
     json_t *json = tb_report_json(in);
-    int rc = 0;
 
     if (!json)
         return tb_err_set(err, -ENOMEM, "out of memory for the report");
-    if (r->report_fd < 0) {
-        rc = tb_report_write(json, r->options->report, err);
-    } else if (ftruncate(r->report_fd, 0) < 0 ||
-               json_dumpfd(json, r->report_fd, JSON_INDENT(1) | JSON_PRESERVE_ORDER) < 0 ||
-               write(r->report_fd, "\n", 1) != 1) {
-        rc = tb_err_set(err, -EIO, "cannot write the report %s: %s", r->options->report,
-                        strerror(errno));
-    }
+    int rc = r->writer.fd >= 0 ? tb_report_writer_finish(&r->writer, json, err)
+                               : tb_report_write(json, r->options->report, err);
     json_decref(json);
     return rc;
 }
@@ -551,8 +545,7 @@ void tb_replay_free(struct tb_replay *r)
     for (uint32_t i = 0; r->ios && i < r->workers; i++)
         tb_io_close(r->ios[i]);
     free(r->ios);
-    if (r->report_fd >= 0)
-        close(r->report_fd);
+    tb_report_writer_stop(&r->writer);
     free(r->timeline);
     tb_pacing_fini(&r->pacing);
     tb_plan_fini(&r->plan);
