@@ -87,6 +87,7 @@ static void flush(struct tb_tcp_env *env)
     if (env->frame_count > 0)
         tb_io_send(w->io, env->frames, env->frame_count);
     env->frame_count = 0;
+    env->gather_used = 0;
 }
 
 /* --- life
@@ -163,6 +164,8 @@ int tb_worker_init(struct tb_worker *w, const struct tb_engine_config *config, s
     w->tcp.timeout_us = config->timeout_us;
     w->tcp.frames = w->frames;
     w->tcp.frame_room = TB_WORKER_BATCH;
+    w->tcp.gather = w->gather;
+    w->tcp.gather_room = sizeof w->gather;
     w->tcp.flush = flush;
     w->tcp.deliver = deliver;
     w->tcp.release = release;
