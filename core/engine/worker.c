@@ -464,6 +464,7 @@ static uint32_t take_packets(struct tb_worker *w)
     uint32_t n = tb_io_recv(w->io, w->packets, TB_WORKER_BATCH);
 
     w->stats.packets_received += n;
+    w->tcp.is_behind = n == TB_WORKER_BATCH;
     for (uint32_t i = 0; i < n; i++)
         input(w, &w->packets[i]);
     return n;
