@@ -24,8 +24,8 @@ static const char *end_name(const struct tb_script_end *e)
 
 static void print_sessions(const struct tb_replay *r)
 {
-    uint32_t shown = r->trace.session_count < SESSIONS_SHOWN ? r->trace.session_count
-                                                             : SESSIONS_SHOWN;
+    uint32_t shown =
+        r->trace.session_count < SESSIONS_SHOWN ? r->trace.session_count : SESSIONS_SHOWN;
 
     printf("\n%8s  %-46s %10s %10s  %-8s %s\n", "session", "captured client", "requests", "bytes",
            "module", "first end");

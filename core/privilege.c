@@ -38,8 +38,9 @@ int tb_replay_drop(struct tb_replay *r, struct tb_err *err)
     int rc = capng_change_id((int) user->pw_uid, (int) user->pw_gid,
                              CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
     if (rc < 0)
-        return tb_err_set(err, -EPERM, "cannot become user %s (libcap-ng error %d): run as that "
-                                       "user, or with --user root",
+        return tb_err_set(err, -EPERM,
+                          "cannot become user %s (libcap-ng error %d): run as that "
+                          "user, or with --user root",
                           name, rc);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 #if defined(__SANITIZE_ADDRESS__)

@@ -154,7 +154,7 @@ static void send_request(struct tb_worker *w, struct tb_user *u, const struct tb
         return;
     u->sent = r;
     tb_histogram_add(&w->stats.pacing_error, now > due_us ? now - due_us : 0);
-    w->stats.requests_sent += !(r->flags & TB_REQ_CONTINUED);
+    w->stats.requests_sent += !(r->flags & (TB_REQ_CONTINUED | TB_REQ_PART));
     if (has_response(w, u, r) && tb_response_expect(w, u, r, due_us) < 0)
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
 }
@@ -219,8 +219,7 @@ static void connected(struct tb_worker *w, struct tb_user *u)
     tb_histogram_add(&w->stats.connect, w->tcp.now_us - b->start_us);
     b->give_up_us = 0;
     u->phase = TB_PHASE_PLAYING;
-    if (s->has_greeting && !w->config->blind &&
-        tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
+    if (s->has_greeting && !w->config->blind && tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
         return;
     }

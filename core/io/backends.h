@@ -10,8 +10,8 @@
 #include "packet/addr.h"
 #include "base/err.h"
 
-/* The worker that owns a client: a hash of the last 32 address bits and the port that kernel filters
- * can compute as well (32-bit arithmetic):
+/* The worker that owns a client: a hash of the last 32 address bits and the port that kernel
+ * filters can compute as well (32-bit arithmetic):
  *   ((low32(addr) * 0x9E3779B1 + port * 0x85EBCA6B) >> 16) % workers */
 static inline uint32_t tb_steer_worker(uint32_t addr_low32, uint16_t port, uint32_t workers)
 {

@@ -89,8 +89,7 @@ static void dump_send(struct tb_io *io, struct tb_frame *frames, uint32_t count)
         uint32_t len = tb_frame_flatten(&frames[i], d->packet, sizeof d->packet);
         struct record_header r = {(uint32_t) (*d->real_us / 1000000),
                                   (uint32_t) (*d->real_us % 1000000), len, len};
-        if (len && fwrite(&r, sizeof r, 1, d->file) == 1 &&
-            fwrite(d->packet, len, 1, d->file) == 1)
+        if (len && fwrite(&r, sizeof r, 1, d->file) == 1 && fwrite(d->packet, len, 1, d->file) == 1)
             io->counters.sent++;
         else
             io->counters.other_errors++;

@@ -4,9 +4,9 @@
  * completes checksums and cuts long payloads. Used with --pcap-send. Where frames go is worked out
  * once, by nexthop.c.
  *
- * sendmmsg, and not a TX ring: small frames over veth to a dead address took 1.6 us of CPU each, and
- * 1.7 through a ring. Nor PACKET_QDISC_BYPASS: it saved nothing, and a device slower than we are
- * then drops frames, where through its queue we are made to wait for it.
+ * sendmmsg, and not a TX ring: small frames over veth to a dead address took 1.6 us of CPU each,
+ * and 1.7 through a ring. Nor PACKET_QDISC_BYPASS: it saved nothing, and a device slower than we
+ * are then drops frames, where through its queue we are made to wait for it.
  */
 #include "io/backends.h"
 

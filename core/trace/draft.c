@@ -161,7 +161,8 @@ static struct tb_request *add_request(struct tb_draft *d, const struct tb_draft_
     r->flags = flags;
     r->note = note;
     set_think(d, r, first);
-    r->index = flags & TB_REQ_CONTINUED ? d->last->index : s->requests++;
+    r->index = flags & TB_REQ_CONTINUED ? d->last->index : d->index++;
+    s->requests += !(flags & (TB_REQ_CONTINUED | TB_REQ_PART));
     pass(d, len);
     d->request_us = first->time_us;
     atomic_store_explicit(d->last ? &d->last->next : &s->first, r, memory_order_release);
@@ -320,10 +321,10 @@ void tb_draft_response(struct tb_draft *d, uint64_t end)
 
 uint32_t tb_draft_cut(struct tb_draft *d, uint64_t end, uint16_t flags, uint64_t note)
 {
-    uint32_t number = d->script->requests;
+    uint32_t number = d->index;
     if (d->opaque || d->rejected || end <= d->cut || end > d->script->client_bytes)
         return number > 0 ? number - 1 : 0;
-    struct tb_request *r = cut(d, end, flags & TB_REQ_NO_RESPONSE, note);
+    struct tb_request *r = cut(d, end, flags & (TB_REQ_NO_RESPONSE | TB_REQ_PART), note);
     if (!r || (flags & TB_REQ_NO_RESPONSE))
         return number;
     if (!d->awaited)

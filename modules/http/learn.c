@@ -112,7 +112,7 @@ static void cut_request(struct learner *s, struct tb_learn *l)
 
 static void cut_expect_head(struct learner *s, struct tb_learn *l)
 {
-    cut(s, l, 0, request_note(&s->request) | TB_HTTP_NOTE_EXPECTS);
+    cut(s, l, TB_CUT_PART, request_note(&s->request) | TB_HTTP_NOTE_EXPECTS);
     s->head_waits = false;
     s->body_only = true;
 }
