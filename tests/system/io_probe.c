@@ -103,7 +103,7 @@ static int open_io(struct probe *p, struct tb_err *err)
     };
     if (strcmp(p->backend, "tun") == 0)
         return tb_tun_open(&s, p->io, err);
-    struct tb_io *tx[WORKERS_MAX], *rx[WORKERS_MAX];
+    struct tb_io *tx[WORKERS_MAX] = {NULL}, *rx[WORKERS_MAX];
     int e = 0;
     for (uint32_t i = 0; i < p->workers && e == 0; i++) {
         bool raw = strcmp(p->backend, "raw") == 0;
@@ -111,9 +111,11 @@ static int open_io(struct probe *p, struct tb_err *err)
     }
     if (e == 0)
         e = tb_capture_open(&s, p->device, rx, err);
+    for (uint32_t i = 0; i < p->workers && e; i++)
+        tb_io_close(tx[i]);
     for (uint32_t i = 0; i < p->workers && e == 0; i++)
         e = tb_io_join(tx[i], rx[i], &p->io[i], err);
-    return e; /* what is open when another one fails goes with the process */
+    return e;
 }
 
 static uint32_t worker_of(const struct probe *p, const struct tb_endpoint *client)
