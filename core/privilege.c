@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * After everything that needs privileges is open: become an ordinary user and keep only what the
- * end of the run needs. See run.h.
+ * end of the run needs. See replay.h.
  */
-#include "run.h"
+#include "replay.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "base/log.h"
 
-int tb_run_drop(struct tb_run *r, struct tb_err *err)
+int tb_replay_drop(struct tb_replay *r, struct tb_err *err)
 {
     const char *name = r->options->user ? r->options->user : "nobody";
     struct passwd *user;
@@ -33,13 +33,14 @@ int tb_run_drop(struct tb_run *r, struct tb_err *err)
     }
     capng_clear(CAPNG_SELECT_BOTH);
     /* The blackhole routes of -s local: are removed at the end. */
-    if (r->options->mode == TB_MODE_LOCAL)
+    if (r->mode == TB_MODE_LOCAL)
         capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN);
     int rc = capng_change_id((int) user->pw_uid, (int) user->pw_gid,
                              CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
     if (rc < 0)
-        return tb_err_set(err, -EPERM, "cannot become user %s (libcap-ng error %d): run as that "
-                                       "user, or with --user root",
+        return tb_err_set(err, -EPERM,
+                          "cannot become user %s (libcap-ng error %d): run as that "
+                          "user, or with --user root",
                           name, rc);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 #if defined(__SANITIZE_ADDRESS__)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * tcpburn, the test host's program: options, the order of a run, signals, exit status. The work is
- * done by run.c and below.
+ * done by replay.c and below.
  */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "check/check.h"
 #include "config/options.h"
-#include "run.h"
+#include "replay.h"
 
 static volatile int stop_requested;
 
@@ -113,25 +113,27 @@ static int check_fail_on(const struct tb_options *o, struct tb_err *err)
     return 0;
 }
 
-static int play(struct tb_run *r, struct tb_err *err)
+static int play(struct tb_replay *r, struct tb_err *err)
 {
-    int rc = tb_run_load(r, err);
+    int rc = tb_replay_prepare(r, err);
 
     if (rc == 0)
-        rc = tb_run_plan(r, err);
+        rc = tb_replay_load(r, err);
+    if (rc == 0)
+        rc = tb_replay_plan(r, err);
     if (rc == 0 && r->options->dry_run) {
-        rc = tb_run_dry(r, err);
+        rc = tb_replay_dry(r, err);
         return rc < 0 ? complain(err, status_of(rc)) : TB_EXIT_OK;
     }
     if (rc == 0)
-        rc = tb_run_open(r, err);
+        rc = tb_replay_open(r, err);
     if (rc == 0)
-        rc = tb_run_drop(r, err);
+        rc = tb_replay_drop(r, err);
     if (rc == 0)
-        rc = tb_run_play(r, err);
+        rc = tb_replay_play(r, err);
     if (rc < 0)
         return complain(err, status_of(rc));
-    rc = tb_run_report(r, err);
+    rc = tb_replay_report(r, err);
     return rc < 0 ? complain(err, TB_EXIT_USAGE) : rc;
 }
 
@@ -139,7 +141,7 @@ int main(int argc, char **argv)
 {
     struct tb_options options;
     struct tb_err err = {""};
-    struct tb_run run = {.options = &options, .stop = &stop_requested, .report_fd = -1};
+    struct tb_replay run = {.options = &options, .stop = &stop_requested, .writer.fd = -1};
     char *command = join(argc, argv);
     int status;
 
@@ -160,7 +162,7 @@ int main(int argc, char **argv)
         catch_signals();
         run.command = command ? command : "";
         status = play(&run, &err);
-        tb_run_free(&run);
+        tb_replay_free(&run);
     }
     tb_options_free(&options);
     free(command);

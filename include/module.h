@@ -9,8 +9,8 @@
  *
  * A module sees a session at three moments: its start, each request boundary (a request is due and
  * may be changed before it is sent), and each response (is it complete, is it right). Before that,
- * while the capture is loaded, it may *learn*: it sees both captured streams and says where requests
- * begin and end. Every hook is optional; a module without hooks is the `generic` one.
+ * while the capture is loaded, it may *learn*: it sees both captured streams and says where
+ * requests begin and end. Every hook is optional; a module without hooks is the `generic` one.
  *
  * Threads: configure() is called once. The learn hooks are called from one thread. The others are
  * called from the worker thread that owns the session; hooks of different sessions may run at the
@@ -29,10 +29,10 @@
 extern "C" {
 #endif
 
-#define TB_MODULE_MAGIC 0x54424d44u             /* "TBMD" */
-#define TB_MODULE_ABI_MAJOR 1                    /* must be equal */
-#define TB_MODULE_ABI_MINOR 0                    /* grows as fields are appended */
-#define TB_MODULE_ABI (TB_MODULE_ABI_MAJOR << 16 | TB_MODULE_ABI_MINOR)
+#define TB_MODULE_MAGIC     0x54424d44u /* "TBMD" */
+#define TB_MODULE_ABI_MAJOR 1           /* must be equal */
+#define TB_MODULE_ABI_MINOR 0           /* grows as fields are appended */
+#define TB_MODULE_ABI       (TB_MODULE_ABI_MAJOR << 16 | TB_MODULE_ABI_MINOR)
 
 struct tb_learn;   /* a captured session being learned; opaque */
 struct tb_session; /* a session being played; opaque */
@@ -56,11 +56,11 @@ enum tb_verdict {
 
 /* A request of the script. `data` is the captured bytes, contiguous, valid during the hook. */
 struct tb_request_info {
-    uint32_t index;    /* 0, 1, … within the session */
-    uint64_t note;     /* what the module noted of it while learning */
+    uint32_t index; /* 0, 1, … within the session */
+    uint64_t note;  /* what the module noted of it while learning */
     const uint8_t *data;
     size_t len;
-    uint64_t due_us;   /* when it was due, clock of tb_host.now_us() */
+    uint64_t due_us; /* when it was due, clock of tb_host.now_us() */
 };
 
 enum tb_request_action {
@@ -73,21 +73,25 @@ enum tb_request_action {
 };
 
 enum tb_response_flags {
-    TB_RESPONSE_CLOSED = 1 << 0,     /* the server closed; len is 0 */
-    TB_RESPONSE_UNASKED = 1 << 1     /* no request is waiting for a response */
+    TB_RESPONSE_CLOSED = 1 << 0, /* the server closed; len is 0 */
+    TB_RESPONSE_UNASKED = 1 << 1 /* no request is waiting for a response */
 };
 
 enum tb_response_status {
-    TB_RESPONSE_MORE = 0,   /* more to come */
-    TB_RESPONSE_COMPLETE,   /* complete and as it should be */
-    TB_RESPONSE_MISMATCH,   /* complete, but wrong: give a reason with mismatch() */
-    TB_RESPONSE_OPAQUE,     /* complete, and from here on both streams are opaque: requests go out
-                             * as captured, responses are counted in bytes */
-    TB_RESPONSE_FATAL       /* end the session with verdict MODULE; reason with fail_reason() */
+    TB_RESPONSE_MORE = 0, /* more to come */
+    TB_RESPONSE_COMPLETE, /* complete and as it should be */
+    TB_RESPONSE_MISMATCH, /* complete, but wrong: give a reason with mismatch() */
+    TB_RESPONSE_OPAQUE,   /* complete, and from here on both streams are opaque: requests go out
+                           * as captured, responses are counted in bytes */
+    TB_RESPONSE_FATAL     /* end the session with verdict MODULE; reason with fail_reason() */
 };
 
 /* flags of tb_host.learn_cut() */
-enum tb_cut_flags { TB_CUT_NO_RESPONSE = 1 << 0 /* no response belongs to this request */ };
+enum tb_cut_flags {
+    TB_CUT_NO_RESPONSE = 1 << 0, /* no response belongs to this request */
+    TB_CUT_PART = 1 << 1         /* a first part with an interim response (Expect: 100-continue):
+                                  * counted together with what follows */
+};
 
 /* What the host does for modules. Fields are only appended. */
 struct tb_host {

@@ -44,15 +44,15 @@ struct tb_options {
     char *filter;
     struct tb_range *clients;
     uint32_t client_count;
-    uint64_t users;            /* 0: as many as captured sessions */
+    uint64_t users; /* 0: as many as captured sessions */
     enum tb_mode mode;
-    char *local_device;        /* of -s local:IFACE */
+    char *local_device; /* of -s local:IFACE */
     struct tb_strings intercepts;
     uint32_t channels, intercept_port;
-    double accelerate;         /* 0: no think time */
+    double accelerate;                 /* 0: no think time */
     uint64_t start_rate, start_factor; /* -i, -A */
     double timeout_s;
-    bool ports_first;          /* -m 1 */
+    bool ports_first; /* -m 1 */
     uint64_t seed;
     bool has_seed;
     uint32_t mtu, mss;
@@ -62,25 +62,24 @@ struct tb_options {
     char *log, *pid_file, *user;
     bool daemon;
     char *module, *module_dir, *module_config;
-    json_t *modules;           /* "modules" of the JSON file, or NULL */
+    json_t *modules; /* "modules" of the JSON file, or NULL */
     bool comet, single, pcap_send, partial;
-    double rate;               /* 0: closed loop */
+    double rate; /* 0: closed loop */
     bool has_rate;
     double ramp_s;
-    uint64_t loop;             /* 0: until --duration ends; see has_loop */
+    uint64_t loop; /* 0: until --duration ends; see has_loop */
     bool has_loop;
     double duration_s, grace_s;
     bool has_duration;
     uint32_t quiet_ms;
     double close_wait_s;
-    uint32_t shard, shards;    /* 1-based; 1 of 1 when not given */
+    uint32_t shard, shards; /* 1-based; 1 of 1 when not given */
     double hold_s;
-    uint32_t workers;          /* 0: cores - 1, at least 1 */
+    uint32_t workers; /* 0: cores - 1, at least 1 */
     char *report, *html, *metrics;
     struct tb_strings fail_on;
     bool check, check_target, dry_run;
     char *dump;
-    bool rtt_captured;         /* --rtt captured */
     bool verbose;
     bool help, version;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Strict reading of values from the command line and from JSON text: a number is digits and nothing
- * else, a MAC is six pairs. Used by core/config, and by core/report for --fail-on.
+ * else, a MAC is six pairs. Private to core/config.
  */
 #ifndef TB_CONFIG_VALUE_H
 #define TB_CONFIG_VALUE_H

@@ -31,6 +31,7 @@ struct tb_engine_config {
     struct tb_engine_module modules[TB_ENGINE_MODULES];
     uint32_t module_count;
     uint64_t plays;       /* of each user; 0: until the duration is over */
+    bool blind;           /* responses are not awaited (--dump) */
     bool open_loop;       /* --rate: arrivals take whichever user is free */
     uint64_t duration_us; /* 0: until every play is done */
     uint64_t grace_us;

@@ -45,8 +45,10 @@ static struct tb_draft *draft_of(struct tb_learn *l)
 
 static uint32_t host_learn_cut(struct tb_learn *l, uint64_t end, unsigned flags, uint64_t note)
 {
-    return tb_draft_cut(draft_of(l), end, (flags & TB_CUT_NO_RESPONSE) ? TB_REQ_NO_RESPONSE : 0,
-                        note);
+    unsigned request_flags = (flags & TB_CUT_NO_RESPONSE ? TB_REQ_NO_RESPONSE : 0u) |
+                             (flags & TB_CUT_PART ? TB_REQ_PART : 0u);
+
+    return tb_draft_cut(draft_of(l), end, (uint16_t) request_flags, note);
 }
 
 static void host_learn_response(struct tb_learn *l, uint64_t end)
@@ -74,6 +76,11 @@ static void host_learn_reject(struct tb_learn *l, const char *reason)
     tb_draft_reject(draft_of(l), reason);
 }
 
+static bool host_learn_server_closed(struct tb_learn *l)
+{
+    return tb_draft_script(draft_of(l))->end.server_fin;
+}
+
 static void init_host(struct tb_host *h)
 {
     *h = (struct tb_host){
@@ -87,6 +94,7 @@ static void init_host(struct tb_host *h)
         .learn_session_note = host_learn_session_note,
         .learn_opaque = host_learn_opaque,
         .learn_reject = host_learn_reject,
+        .learn_server_closed = host_learn_server_closed,
     };
     tb_host_play_functions(h);
 }

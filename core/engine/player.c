@@ -118,7 +118,7 @@ static bool has_response(const struct tb_worker *w, const struct tb_user *u,
 {
     const struct tb_script *s = tb_user_script(w, u);
 
-    if (r->flags & TB_REQ_NO_RESPONSE)
+    if ((r->flags & TB_REQ_NO_RESPONSE) || w->config->blind)
         return false;
     if (!(r->flags & TB_REQ_BYTES) || (r->flags & TB_REQ_ANSWERED))
         return true;
@@ -154,7 +154,7 @@ static void send_request(struct tb_worker *w, struct tb_user *u, const struct tb
         return;
     u->sent = r;
     tb_histogram_add(&w->stats.pacing_error, now > due_us ? now - due_us : 0);
-    w->stats.requests_sent += !(r->flags & TB_REQ_CONTINUED);
+    w->stats.requests_sent += !(r->flags & (TB_REQ_CONTINUED | TB_REQ_PART));
     if (has_response(w, u, r) && tb_response_expect(w, u, r, due_us) < 0)
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
 }
@@ -219,7 +219,7 @@ static void connected(struct tb_worker *w, struct tb_user *u)
     tb_histogram_add(&w->stats.connect, w->tcp.now_us - b->start_us);
     b->give_up_us = 0;
     u->phase = TB_PHASE_PLAYING;
-    if (s->has_greeting && tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
+    if (s->has_greeting && !w->config->blind && tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
         return;
     }

@@ -78,7 +78,7 @@ static void complete(struct tb_worker *w, struct tb_user *u, uint64_t end_us, bo
     if (p->request) {
         tb_histogram_add(&w->stats.response, end_us > p->sent_us ? end_us - p->sent_us : 0);
         tb_histogram_add(&w->stats.from_schedule, end_us > p->due_us ? end_us - p->due_us : 0);
-        w->stats.requests_answered += p->is_answered;
+        w->stats.requests_answered += p->is_answered && !(p->request->flags & TB_REQ_PART);
     }
     if (!as_captured) {
         w->stats.requests_mismatched++;

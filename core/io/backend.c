@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <time.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+enum { ERROR_PAUSE_US = 1000 };
 
 void tb_backend_wait(int fd, int wake_fd, uint64_t timeout_us)
 {
@@ -21,6 +24,15 @@ void tb_backend_wait(int fd, int wake_fd, uint64_t timeout_us)
         uint64_t wakes;
         ssize_t got = read(wake_fd, &wakes, sizeof wakes);
         (void) got; /* non-blocking: somebody else's read is as good */
+    }
+    if (n > 0 && (p[0].revents & (POLLERR | POLLHUP | POLLNVAL))) {
+        /* The device went down or away. Reading the error clears it where that is possible; where
+         * not, poll would return at once for ever: sleep without it. */
+        int error;
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
+        if (timeout_us > ERROR_PAUSE_US)
+            ts = (struct timespec){0, ERROR_PAUSE_US * 1000};
+        ppoll(p + 1, 1, &ts, NULL);
     }
 }
 

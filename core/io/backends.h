@@ -10,8 +10,8 @@
 #include "packet/addr.h"
 #include "base/err.h"
 
-/* The worker that owns a client: a hash of the last 32 address bits and the port that kernel filters
- * can compute as well (32-bit arithmetic):
+/* The worker that owns a client: a hash of the last 32 address bits and the port that kernel
+ * filters can compute as well (32-bit arithmetic):
  *   ((low32(addr) * 0x9E3779B1 + port * 0x85EBCA6B) >> 16) % workers */
 static inline uint32_t tb_steer_worker(uint32_t addr_low32, uint16_t port, uint32_t workers)
 {
@@ -61,9 +61,9 @@ int tb_capture_open(const struct tb_io_setup *s, const char *device, struct tb_i
 /* One instance that sends through `tx` and receives (and waits) through `rx`; owns both. */
 int tb_io_join(struct tb_io *tx, struct tb_io *rx, struct tb_io **out, struct tb_err *err);
 
-/* Writes what is sent into a pcap file (LINKTYPE_RAW, microseconds); receives nothing. `now_us` is
- * read at each send (real time). */
-int tb_dump_open(const char *path, struct tb_io **out, struct tb_err *err);
+/* Writes what is sent into a pcap file (LINKTYPE_RAW, microseconds) and answers like a server that
+ * acknowledges everything and says nothing. `real_us`: where the time stamps are read from. */
+int tb_dump_open(const char *path, const uint64_t *real_us, struct tb_io **out, struct tb_err *err);
 
 /* Memory, for tests: a queue each way. tb_mem_inject() copies a packet for the next recv();
  * tb_mem_take() gives the next sent packet (flattened; checksum complete), its length or 0. */

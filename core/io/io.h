@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "packet/frame.h"
 
-/* A received IP packet; valid until the next recv() on the same instance. */
+/* A received IP packet; valid until the next recv() or wait() on the same instance. */
 struct tb_packet {
     const uint8_t *data;
     uint32_t len;

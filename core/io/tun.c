@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "io/backend.h"
+#include "io/blackhole.h"
 #include "io/netlink.h"
 #include "io/overlap.h"
 #include "io/steer.h"
@@ -29,6 +30,7 @@ enum {
     /* The longest read: the header, and a super-packet of 64 KB that IPv6 counts without header. */
     READ_MAX = (int) sizeof(struct virtio_net_hdr) + 40 + TB_IO_IP_MAX,
     READ_ROOM = 512 * 1024,
+    COPY_MAX = 512, /* payload bytes, see write_frame() */
     /* Packets the device keeps for us per queue. Answers to a burst of 100,000 users have to fit,
      * for what does not is lost, and comes again only after the server's RTO. */
     QUEUE_LEN = 131072,
@@ -59,21 +61,32 @@ static uint32_t tun_recv(struct tb_io *io, struct tb_packet *packets, uint32_t m
     return count;
 }
 
+/* The kernel takes one frame per call. A single buffer spares it the work of a vector: 10 % on
+ * small frames, more than the copy costs. */
+static ssize_t write_frame(int fd, const struct tb_frame *f)
+{
+    struct virtio_net_hdr vnet;
+    uint8_t small[sizeof vnet + TB_FRAME_HEAD_MAX + COPY_MAX];
+    uint32_t len = (uint32_t) sizeof vnet + f->head_len;
+    tb_backend_vnet_header(&vnet, f, 0);
+    memcpy(small, &vnet, sizeof vnet);
+    memcpy(small + sizeof vnet, f->head, f->head_len);
+    if (f->payload_len <= COPY_MAX) {
+        if (f->payload_len)
+            memcpy(small + len, f->payload, f->payload_len);
+        return write(fd, small, len + f->payload_len);
+    }
+    struct iovec iov[2] = {{small, len}, {(void *) f->payload, f->payload_len}};
+    return writev(fd, iov, 2);
+}
+
 static void tun_send(struct tb_io *io, struct tb_frame *frames, uint32_t count)
 {
     struct tun_io *t = (struct tun_io *) io;
     for (uint32_t i = 0; i < count; i++) {
-        const struct tb_frame *f = &frames[i];
-        struct virtio_net_hdr vnet;
-        tb_backend_vnet_header(&vnet, f, 0);
-        struct iovec iov[3] = {
-            {&vnet, sizeof vnet},
-            {(void *) f->head, f->head_len},
-            {(void *) f->payload, f->payload_len},
-        };
-        if (writev(t->fd, iov, f->payload_len ? 3 : 2) >= 0)
+        if (write_frame(t->fd, &frames[i]) >= 0)
             io->counters.sent++;
-        else
+        else /* EIO: the device is switched off */
             tb_backend_count_error(&io->counters, errno == EIO ? ENETDOWN : errno);
     }
 }
@@ -124,7 +137,9 @@ static int device_error(int e, struct tb_err *err)
     return tb_err_set(err, e, "cannot make a TUN device: %s", strerror(-e));
 }
 
-/* One more queue of the device `name`; the first one makes the device and completes the name. */
+/* One more queue of the device `name`; the first one makes the device and completes the name.
+ * Without IFF_NAPI: each write runs through the host's stack at once, in our context. With it a
+ * small frame took 2.4 us of CPU instead of 1.5 (bench/io_bench). */
 static int queue_open(char name[IFNAMSIZ], bool several, int *fd_out)
 {
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -296,6 +311,7 @@ int tb_tun_open(const struct tb_io_setup *s, struct tb_io **out, struct tb_err *
     int e = tb_nl_open(&nl, err);
     if (e)
         return e;
+    tb_blackhole_sweep(&nl, s);
     if ((e = check_targets(&nl, s, err)) || (e = tb_overlap_check(&nl, s, true, err)))
         goto out;
     for (; opened < s->workers; opened++) {

@@ -99,9 +99,9 @@ static int read_table(struct tb_loaded_module *m, struct tb_err *err)
 {
     const struct tb_module *table = lt_dlsym(m->handle, "tb_module_entry");
     if (!table)
-        return tb_err_set(err, -ENOEXEC,
-                          "module %s: exports no symbol tb_module_entry, so it is no tcpburn module",
-                          m->path);
+        return tb_err_set(
+            err, -ENOEXEC,
+            "module %s: exports no symbol tb_module_entry, so it is no tcpburn module", m->path);
     int rc = check_table(table, m->path, err);
     if (rc)
         return rc;
@@ -228,7 +228,7 @@ int tb_module_load(struct tb_loaded_module *m, const char *name, const char *mod
         if (shared_object(name, m->path))
             rc = open_module(m, name, err);
         else
-            rc = tb_err_set(err, -ENOENT, "module %s: no such file", name);
+            rc = tb_err_set(err, -ENOENT, "no such module file: %s", name);
     } else {
         size_t n = strlen(name) - (ends_with(name, ".so") ? 3 : 0);
         if (n == 0 || n >= sizeof stem)

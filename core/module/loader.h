@@ -18,8 +18,8 @@ struct tb_loaded_module {
 /* Load `name`. With a slash: exactly that file. Without: a trailing ".so" is dropped, and it is
  * looked for in `module_dir` (may be NULL), each directory of $TCPBURN_MODULE_PATH, the build tree
  * (relative to the running program), and the installed module directory.
- * -ENOENT: not found, every path tried is named; -ENOEXEC: found, but not loadable (the linker's own
- * words), without the entry, or of another ABI (version found and expected). */
+ * -ENOENT: not found, every path tried is named; -ENOEXEC: found, but not loadable (the linker's
+ * own words), without the entry, or of another ABI (version found and expected). */
 int tb_module_load(struct tb_loaded_module *m, const char *name, const char *module_dir,
                    struct tb_err *err);
 /* NULL or a zeroed struct are fine. */

@@ -53,6 +53,18 @@ json_t *tb_report_json(const struct tb_report_input *in);
 /* Write it to `path` (through a temporary file in the same folder, renamed; "-" is stdout). */
 int tb_report_write(const json_t *report, const char *path, struct tb_err *err);
 
+/* The same by another process, which is started while this one may still write there and privileges
+ * have not been dropped yet. It waits until the report is handed to it, and ends without a trace
+ * when this process ends before. Start it before threads and packet I/O. */
+struct tb_report_writer {
+    int fd; /* socket to the writer; -1: none was started */
+    int pid;
+};
+int tb_report_writer_start(struct tb_report_writer *w, const char *path, struct tb_err *err);
+/* Hand the report over and wait until it is written. */
+int tb_report_writer_finish(struct tb_report_writer *w, const json_t *report, struct tb_err *err);
+void tb_report_writer_stop(struct tb_report_writer *w);
+
 /* The end-of-run summary: sessions, verdicts, latency table, slowest second, what to look at. */
 void tb_report_summary(const struct tb_report_input *in, FILE *out);
 
@@ -63,13 +75,14 @@ struct tb_fail_on {
     char text[128];
     char figure[32];
     char op[3];
-    double limit;      /* in the figure's own unit: count, or microseconds */
-    bool percent;      /* of planned sessions; requests_*: of planned requests; retransmitted,
-                        * capture_dropped: of packets sent, received; skipped: of the capture */
+    double limit; /* in the figure's own unit: count, or microseconds */
+    bool percent; /* of planned sessions; requests_*: of planned requests; retransmitted,
+                   * capture_dropped: of packets sent, received; skipped: of the capture */
 };
 
 /* "failed>0.1%", "mismatched>0", "p99_response>50ms" (without a unit: microseconds). Unknown
- * figures are refused, naming those there are. A latency nothing was recorded of is 0. 0 or -EINVAL. */
+ * figures are refused, naming those there are. A latency nothing was recorded of is 0. Returns 0 or
+ * -EINVAL. */
 int tb_fail_on_parse(const char *text, struct tb_fail_on *out, struct tb_err *err);
 /* Does the condition hold, i.e. does the run fail? `why` gets "p99_response is 61.2 ms (> 50ms)" */
 bool tb_fail_on_holds(const struct tb_fail_on *f, const struct tb_report_input *in, char *why,
@@ -81,7 +94,7 @@ bool tb_fail_on_holds(const struct tb_fail_on *f, const struct tb_report_input *
 struct tb_status {
     bool terminal;
     uint64_t next_line_us;
-    unsigned drawn; /* columns on screen */
+    unsigned drawn;            /* columns on screen */
     uint64_t loading_since_us; /* first tb_status_loading() */
 };
 struct tb_status_figures {

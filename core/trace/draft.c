@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing scripts (draft.h, draft_feed.h): storing client bytes, cutting them into requests, and
- * working out think times, waits and ends. Called by flow.c with reassembled bytes and by learners.
+ * Writing scripts (draft.h, draft_feed.h): cutting the client's bytes into requests, and working
+ * out think times and waits. Called by reassembly.c and flow.c, and by learners. Where the bytes
+ * are kept is in draft_memory.c, how sessions end in draft_end.c.
  */
 #include "trace/draft_feed.h"
 
@@ -11,7 +12,6 @@
 
 enum {
     SESSION_ROOM = 1024,
-    CHUNK_MAX = 64 << 10,    /* room taken ahead for a session, at most */
     OWN_PAUSE_US = 3000,     /* a pause of the client inside a run that is worth repeating */
     STEP_BACK_US = 60000000, /* a larger one is the capturing host's clock being set */
     MARKS_MAX = 4096,        /* arrivals remembered of bytes not yet cut */
@@ -62,7 +62,8 @@ static struct tb_request *add_request(struct tb_draft *d, const struct tb_draft_
     r->flags = flags;
     r->note = note;
     set_think(d, r, first);
-    r->index = flags & TB_REQ_CONTINUED ? d->last->index : s->requests++;
+    r->index = flags & TB_REQ_CONTINUED ? d->last->index : d->index++;
+    s->requests += !(flags & (TB_REQ_CONTINUED | TB_REQ_PART));
     tb_draft_pass(d, len);
     d->request_us = first->time_us;
     atomic_store_explicit(d->last ? &d->last->next : &s->first, r, memory_order_release);
@@ -226,10 +227,10 @@ void tb_draft_response(struct tb_draft *d, uint64_t end)
 
 uint32_t tb_draft_cut(struct tb_draft *d, uint64_t end, uint16_t flags, uint64_t note)
 {
-    uint32_t number = d->script->requests;
+    uint32_t number = d->index;
     if (d->opaque || d->rejected || end <= d->cut || end > d->script->client_bytes)
         return number > 0 ? number - 1 : 0;
-    struct tb_request *r = cut(d, end, flags & TB_REQ_NO_RESPONSE, note);
+    struct tb_request *r = cut(d, end, flags & (TB_REQ_NO_RESPONSE | TB_REQ_PART), note);
     if (!r || (flags & TB_REQ_NO_RESPONSE))
         return number;
     if (!d->awaited)

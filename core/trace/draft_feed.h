@@ -44,6 +44,7 @@ struct tb_draft {
     struct tb_request *awaited;  /* oldest request whose response is outstanding */
     struct tb_request *answered; /* the one before, for notes */
     const struct tb_chunk *cut_chunk;
+    uint32_t index;          /* of the next request */
     uint32_t cut_at;         /* where in cut_chunk the first byte not yet cut stands */
     uint32_t silence_us;     /* longest pause of the response in progress */
     uint64_t cut;            /* client offset of the last cut */

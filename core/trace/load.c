@@ -115,10 +115,10 @@ static int load_file(struct load *l, const char *path, struct tb_err *err)
 {
     struct tb_capture c;
     struct tb_record r;
-    int rc = tb_capture_open(&c, path, err);
+    int rc = tb_capture_file_open(&c, path, err);
     if (rc == 0) {
         l->t->files++;
-        while (!tb_flows_out_of_memory(&l->flows) && tb_capture_next(&c, &r)) {
+        while (!tb_flows_out_of_memory(&l->flows) && tb_capture_file_next(&c, &r)) {
             load_record(l, &r);
             tell_progress(l, c.reader.file_bytes);
         }
@@ -128,7 +128,7 @@ static int load_file(struct load *l, const char *path, struct tb_err *err)
             rc = tb_err_set(err, -ENOMEM, "%s: out of memory after %llu packets", path,
                             (unsigned long long) c.records);
     }
-    tb_capture_close(&c);
+    tb_capture_file_close(&c);
     return rc;
 }
 

@@ -32,7 +32,10 @@ enum tb_request_flags {
     /* Its response is counted in bytes, not framed by a module (generic, or opaque streams). */
     TB_REQ_BYTES = 1 << 3,
     /* Due relative to the request before it (pipelined), not to a response. */
-    TB_REQ_PIPELINED = 1 << 4
+    TB_REQ_PIPELINED = 1 << 4,
+    /* Only a first part (a head that waits for 100 Continue): the request is counted once, with
+     * what follows. */
+    TB_REQ_PART = 1 << 5
 };
 
 /* One request: at most 64 bytes. Requests form a list in stream order. */
@@ -57,13 +60,13 @@ enum tb_end { TB_END_NONE, TB_END_FIN, TB_END_RST };
 
 /* How the captured session ended: when the client acts, and what the server may do. */
 struct tb_script_end {
-    uint8_t client; /* enum tb_end: what the client did */
-    uint8_t server; /* enum tb_end: the last thing the server did */
-    bool server_first; /* the server's FIN or RST came before the client's */
-    bool server_fin;   /* a FIN of the server was seen (also when a RST followed) */
-    bool client_rst;   /* client is TB_END_FIN, and it reset while the server was still sending: it
-                        * had closed, not half-closed */
-    uint32_t waits_for;        /* responses complete before the client's FIN or RST */
+    uint8_t client;     /* enum tb_end: what the client did */
+    uint8_t server;     /* enum tb_end: the last thing the server did */
+    bool server_first;  /* the server's FIN or RST came before the client's */
+    bool server_fin;    /* a FIN of the server was seen (also when a RST followed) */
+    bool client_rst;    /* client is TB_END_FIN, and it reset while the server was still sending: it
+                         * had closed, not half-closed */
+    uint32_t waits_for; /* responses complete before the client's FIN or RST */
     uint32_t server_responses; /* responses complete before the server's first FIN or RST */
     uint64_t bytes;    /* of the response then in progress that had come before the client's end */
     uint64_t delay_us; /* from the last of: last request, progress above, server's FIN if first */
@@ -87,15 +90,15 @@ struct tb_script {
     struct tb_script_end end;
     struct tb_addr client;
     uint16_t client_port;
-    uint16_t transfer; /* index of the transfer that matched */
-    uint32_t number;   /* in trace order: by the time of the SYN */
-    uint32_t requests; /* without TB_REQ_CONTINUED */
+    uint16_t transfer;  /* index of the transfer that matched */
+    uint32_t number;    /* in trace order: by the time of the SYN */
+    uint32_t requests;  /* without TB_REQ_CONTINUED */
     uint32_t responses; /* complete in the capture, a greeting included */
     struct tb_syn syn;
-    uint8_t module;         /* index in the engine's table of modules */
-    bool has_greeting;      /* response 0 answers no request: the server speaks first */
+    uint8_t module;    /* index in the engine's table of modules */
+    bool has_greeting; /* response 0 answers no request: the server speaks first */
     uint32_t greeting_silence_us;
-    atomic_bool complete;   /* no further requests will come */
+    atomic_bool complete; /* no further requests will come */
 };
 
 static inline struct tb_request *tb_script_first(const struct tb_script *s)

@@ -34,8 +34,8 @@ struct tb_trace {
     uint32_t session_count, session_room;
     struct tb_arena bytes, records;
     uint64_t requests, client_bytes;
-    uint64_t packets;      /* records read from the files */
-    uint64_t bad_packets;  /* of these, not parsable as far as they claim to be IP and TCP */
+    uint64_t packets;       /* records read from the files */
+    uint64_t bad_packets;   /* of these, not parsable as far as they claim to be IP and TCP */
     uint64_t other_packets; /* of these, not TCP over IP */
     uint32_t files;
     struct tb_skip skipped[TB_SKIP_MAX];

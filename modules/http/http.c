@@ -105,7 +105,5 @@ TB_MODULE_EXPORT const struct tb_module tb_module_entry = {
     .learn_begin = tb_http_learn_begin,
     .learn_data = tb_http_learn_data,
     .learn_end = tb_http_learn_end,
-    .request = tb_http_request,
     .response = tb_http_response,
-    .timer = tb_http_timer,
 };

@@ -35,9 +35,9 @@ extern struct tb_http_config tb_http_config;
 /* The note of a request, 64 bits: method and flags below, the captured response's status from bit
  * 16 on (0: not known), its digest from bit 32 on. */
 enum {
-    TB_HTTP_NOTE_METHOD = 3,           /* enum tb_http_method */
-    TB_HTTP_NOTE_EXPECTS = 1 << 2,     /* a head whose body waits for the interim 100 */
-    TB_HTTP_NOTE_UPGRADE = 1 << 3,     /* asks for another protocol */
+    TB_HTTP_NOTE_METHOD = 3,       /* enum tb_http_method */
+    TB_HTTP_NOTE_EXPECTS = 1 << 2, /* a head whose body waits for the interim 100 */
+    TB_HTTP_NOTE_UPGRADE = 1 << 3, /* asks for another protocol */
     TB_HTTP_NOTE_HAS_DIGEST = 1 << 4,
     TB_HTTP_NOTE_STATUS_SHIFT = 16,
     TB_HTTP_NOTE_DIGEST_SHIFT = 32
@@ -45,7 +45,7 @@ enum {
 
 static inline enum tb_http_method tb_http_note_method(uint64_t note)
 {
-    return (enum tb_http_method) (note & TB_HTTP_NOTE_METHOD);
+    return (enum tb_http_method)(note & TB_HTTP_NOTE_METHOD);
 }
 static inline unsigned tb_http_note_status(uint64_t note)
 {
@@ -75,10 +75,8 @@ struct tb_http_busy {
     bool reading; /* `response` has begun */
 };
 
-enum tb_request_action tb_http_request(struct tb_session *s, const struct tb_request_info *req);
 enum tb_response_status tb_http_response(struct tb_session *s, const uint8_t *data, size_t len,
                                          unsigned flags, size_t *used);
-enum tb_response_status tb_http_timer(struct tb_session *s);
 
 /* The module table, also the shared object's one symbol. */
 extern const struct tb_module tb_module_entry;

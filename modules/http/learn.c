@@ -112,9 +112,17 @@ static void cut_request(struct learner *s, struct tb_learn *l)
 
 static void cut_expect_head(struct learner *s, struct tb_learn *l)
 {
-    cut(s, l, 0, request_note(&s->request) | TB_HTTP_NOTE_EXPECTS);
+    cut(s, l, TB_CUT_PART, request_note(&s->request) | TB_HTTP_NOTE_EXPECTS);
     s->head_waits = false;
     s->body_only = true;
+}
+
+/* Hosts before this function cannot tell; then such a response is not waited for. */
+static bool server_closed(struct tb_learn *l)
+{
+    const struct tb_host *h = host();
+    return h->size > offsetof(struct tb_host, learn_server_closed) && h->learn_server_closed &&
+           h->learn_server_closed(l);
 }
 
 /* The responses whose end was lost had ended when their client went on. */
@@ -144,8 +152,8 @@ static void client_data(struct learner *s, struct tb_learn *l, const uint8_t *by
             give_up(s, l);
             return;
         case TB_HTTP_HEAD_END:
-            s->head_waits = (s->request.flags & TB_HTTP_EXPECTS) &&
-                            tb_http_in_body(&s->request) && at == len;
+            s->head_waits =
+                (s->request.flags & TB_HTTP_EXPECTS) && tb_http_in_body(&s->request) && at == len;
             break;
         case TB_HTTP_DONE:
             cut_request(s, l);
@@ -272,8 +280,7 @@ void tb_http_learn_end(struct tb_learn *l, void *state, bool used)
     if (used && !s->opaque) {
         if (s->lost)
             resynchronise(s, l);
-        else if (s->reading && tb_http_until_close(&s->response) &&
-                 host()->learn_server_closed(l))
+        else if (s->reading && tb_http_until_close(&s->response) && server_closed(l))
             response_done(s, l);
         bool begun = s->body_only || tb_http_begun(&s->request);
         if (s->client_at > s->cut_at && !s->opaque) /* a request cut short, or stray empty lines */

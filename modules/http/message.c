@@ -54,22 +54,15 @@ enum word {
     WORD_COUNT
 };
 
-static const char *const words[WORD_COUNT] = {"",
-                                              "content-length",
-                                              "transfer-encoding",
-                                              "expect",
-                                              "upgrade",
-                                              "chunked",
-                                              "identity",
-                                              "100-continue",
-                                              "HEAD",
-                                              "CONNECT"};
+static const char *const words[WORD_COUNT] = {
+    "",        "content-length", "transfer-encoding", "expect", "upgrade",
+    "chunked", "identity",       "100-continue",      "HEAD",   "CONNECT"};
 
 #define BIT(word) (1u << (word))
 
 static const unsigned method_words = BIT(WORD_HEAD) | BIT(WORD_CONNECT);
-static const unsigned request_fields = BIT(WORD_CONTENT_LENGTH) | BIT(WORD_TRANSFER_ENCODING) |
-                                       BIT(WORD_EXPECT) | BIT(WORD_UPGRADE);
+static const unsigned request_fields =
+    BIT(WORD_CONTENT_LENGTH) | BIT(WORD_TRANSFER_ENCODING) | BIT(WORD_EXPECT) | BIT(WORD_UPGRADE);
 static const unsigned response_fields = BIT(WORD_CONTENT_LENGTH) | BIT(WORD_TRANSFER_ENCODING);
 
 /* --- words ---------------------------------------------------------------------------------- */
@@ -235,14 +228,11 @@ static size_t read_status(struct tb_http_message *m, const uint8_t *p, size_t n)
         m->pos++;
         return 1;
     }
-    if (m->status < 100)
-        m->state = ST_BAD;
-    else if (*p == '\n')
+    m->state = ST_BAD;
+    if (m->status >= 100 && *p == '\n')
         m->state = ST_LINE;
-    else if (*p == ' ' || *p == '\r')
+    else if (m->status >= 100 && (*p == ' ' || *p == '\r'))
         m->state = ST_REASON;
-    else
-        m->state = ST_BAD;
     return 1;
 }
 
@@ -473,14 +463,12 @@ static size_t read_chunk_size(struct tb_http_message *m, const uint8_t *p, size_
         m->pos = NUMBER_WITHIN;
         if (!good)
             m->state = ST_BAD;
-    } else if (m->pos == NUMBER_BEFORE) {
-        m->state = ST_BAD;
-    } else if (*p == '\n') {
+    } else if (m->pos != NUMBER_BEFORE && *p == '\n') {
         chunk_begin(m);
-    } else if (*p == ';' || *p == '\r') {
+    } else if (m->pos != NUMBER_BEFORE && (*p == ';' || *p == '\r')) {
         m->state = ST_CHUNK_EXTENSION;
-    } else if (*p == ' ' || *p == '\t') { /* padded sizes occur */
-        m->pos = NUMBER_BEHIND;
+    } else if (m->pos != NUMBER_BEFORE && (*p == ' ' || *p == '\t')) {
+        m->pos = NUMBER_BEHIND; /* padded sizes occur */
     } else {
         m->state = ST_BAD;
     }

@@ -46,8 +46,8 @@ struct tb_http_message {
     uint16_t words;   /* bit set: the words that still match what is being read */
     uint8_t pos;      /* bytes of that word so far, or the place within a number */
     uint8_t state;
-    uint8_t field;    /* the header field whose value is being read */
-    uint8_t method;   /* enum tb_http_method; of the request, also in its response */
+    uint8_t field;  /* the header field whose value is being read */
+    uint8_t method; /* enum tb_http_method; of the request, also in its response */
     uint8_t flags;
 };
 

@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A client that expects 100-continue sends its body anyway after a while (RFC 9110 §10.1.1). */
-enum { EXPECT_WAIT_US = 1000000 };
-
 static const struct tb_host *host(void)
 {
     return tb_http_config.host;
@@ -80,8 +77,6 @@ static enum tb_response_status finish(struct tb_session *s, uint64_t note,
                                       struct tb_http_busy *busy)
 {
     enum tb_response_status result = judge(s, note, &busy->response);
-    if (note & TB_HTTP_NOTE_EXPECTS)
-        host()->set_timer(s, UINT64_MAX);
     *busy = (struct tb_http_busy){0};
     return result;
 }
@@ -106,8 +101,6 @@ static enum tb_response_status not_http(struct tb_session *s, uint64_t note,
         snprintf(seen, sizeof seen, "%u, broken framing", busy->response.status);
     host()->count(s, tb_http_config.not_http_counter, 1);
     host()->mismatch(s, captured, seen);
-    if (note & TB_HTTP_NOTE_EXPECTS)
-        host()->set_timer(s, UINT64_MAX);
     *busy = (struct tb_http_busy){0};
     return TB_RESPONSE_MISMATCH;
 }
@@ -150,28 +143,4 @@ enum tb_response_status tb_http_response(struct tb_session *s, const uint8_t *da
         return finish(s, req.note, busy);
     }
     return TB_RESPONSE_MORE;
-}
-
-enum tb_request_action tb_http_request(struct tb_session *s, const struct tb_request_info *req)
-{
-    if (req && (req->note & TB_HTTP_NOTE_EXPECTS))
-        host()->set_timer(s, EXPECT_WAIT_US);
-    return TB_REQUEST_SEND;
-}
-
-/* The server did not answer the head of a request that expects 100-continue. */
-enum tb_response_status tb_http_timer(struct tb_session *s)
-{
-    struct tb_request_info req;
-    if (!host()->awaited(s, &req))
-        return TB_RESPONSE_MORE;
-    struct tb_http_busy *busy = host()->busy_state(s);
-    if (!(req.note & TB_HTTP_NOTE_EXPECTS) || (busy && busy->reading)) {
-        host()->set_timer(s, EXPECT_WAIT_US); /* earlier responses, or half of this one, first */
-        return TB_RESPONSE_MORE;
-    }
-    char captured[8];
-    status_text(captured, sizeof captured, req.note);
-    host()->mismatch(s, captured, "no 100 within 1 s");
-    return TB_RESPONSE_MISMATCH;
 }

@@ -22,7 +22,7 @@ def files(folder):
         "absurd": records(good, 300) + struct.pack("<IIII", 1, 0, 0xFFFFFFF0, 0xFFFFFFF0),
         "text": b'{\n  "users": 10,\n  "usres": 11\n}\n',
         "range": b'{\n  "users": -4\n}\n', "syntax": b'{ "users": 10,, }\n',
-        "type": b'{ "tun": "yes" }\n',
+        "type": b'{ "quiet": "yes" }\n',
     }
     paths = {}
     for name, data in made.items():
@@ -72,7 +72,7 @@ def refused(l, target):
         ("a value out of range", [1], ["range", "2", "users"],
          TUN + good + ["--config", made["range"]]),
         ("a JSON error", [1], ["syntax"], TUN + good + ["--config", made["syntax"]]),
-        ("a wrong type", [1], ["type", "tun"], TUN + good + ["--config", made["type"]]),
+        ("a wrong type", [1], ["type", "quiet"], TUN + good + ["--config", made["type"]]),
         ("too few addresses", [1], ["more"], TUN + good + few),
         ("a module nobody has", [1], ["nosuchmodule", "tcpburn"],
          TUN + good + ["--module", "nosuchmodule"]),

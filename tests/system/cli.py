@@ -142,8 +142,8 @@ def configured(l, target):
     run = l.tcpburn(target, *TO, "-f", captures.path(SHORT), "-u", 7, "-d", "-P", pid, "-l", log,
                     "--report", report, report=False)
     l.same(run.rc, 0, "-d returns", run.words())
-    lab.wait_for("the daemon's report", report.exists)
-    l.same(json.loads(report.read_text())["sessions"]["completed"], 7, "-d: the run completes")
+    written = lab.wait_for("the daemon's report", lambda: lab.read_json(report))
+    l.same(written["sessions"]["completed"], 7, "-d: the run completes", written["sessions"])
     l.ok(log.exists() and log.read_text().strip(), "-l: the log is written")
 
 

@@ -37,7 +37,8 @@ def play(l, target, name, transfers, ports, options):
         captures.judge(l, "%s: %s run, %d sessions" % (name, nth, users), run, recording,
                        captures.expected(entry, users))
     skipped = run.figure("trace", "skipped")
-    l.ok(skipped is not None and sum(skipped.values()) == len(entry["connections"]) - users // 2,
+    unusable = len(entry["connections"]) + entry["other_tcp_streams"] - users // 2
+    l.ok(skipped is not None and sum(skipped.values()) == unusable,
          "%s: unusable sessions are counted" % name, run.figure("trace"))
 
 

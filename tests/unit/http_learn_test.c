@@ -16,9 +16,18 @@ struct turn {
     size_t hole;
 };
 
-#define C(text)  {'c', text, 0}
-#define S(text)  {'s', text, 0}
-#define GAP(n)   {'g', NULL, n}
+#define C(text)      \
+    {                \
+        'c', text, 0 \
+    }
+#define S(text)      \
+    {                \
+        's', text, 0 \
+    }
+#define GAP(n)       \
+    {                \
+        'g', NULL, n \
+    }
 #define OK(n)    "HTTP/1.1 200 OK\r\nContent-Length: " #n "\r\n\r\n"
 #define GET      "GET / HTTP/1.1\r\n\r\n"
 #define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
@@ -69,11 +78,11 @@ static struct tb_learn learn(const struct turn *turns, size_t count, bool closed
     return whole;
 }
 
-#define LEARN(...)                                                                                 \
-    learn((const struct turn[]){__VA_ARGS__},                                                      \
+#define LEARN(...)                            \
+    learn((const struct turn[]){__VA_ARGS__}, \
           sizeof((const struct turn[]){__VA_ARGS__}) / sizeof(struct turn), false)
-#define LEARN_CLOSED(...)                                                                          \
-    learn((const struct turn[]){__VA_ARGS__},                                                      \
+#define LEARN_CLOSED(...)                     \
+    learn((const struct turn[]){__VA_ARGS__}, \
           sizeof((const struct turn[]){__VA_ARGS__}) / sizeof(struct turn), true)
 
 static void is_answered(const struct tb_learn *l, uint32_t i, size_t end, size_t response_end,
@@ -105,8 +114,9 @@ static int configure_plain(void **state)
 
 static void requests_are_paired_with_their_responses(void **state)
 {
-    struct tb_learn l = LEARN(C(GET), S(OK(2) "ab"), C(GET), S("HTTP/1.1 404 No\r\n"
-                                                             "Content-Length: 0\r\n\r\n"));
+    struct tb_learn l = LEARN(C(GET), S(OK(2) "ab"), C(GET),
+                              S("HTTP/1.1 404 No\r\n"
+                                "Content-Length: 0\r\n\r\n"));
     assert_int_equal(l.count, 2);
     is_answered(&l, 0, strlen(GET), strlen(OK(2)) + 2, 200);
     is_answered(&l, 1, 2 * strlen(GET), l.server_len, 404);
@@ -115,8 +125,8 @@ static void requests_are_paired_with_their_responses(void **state)
 
 static void pipelined_requests_are_cut_apart(void **state)
 {
-    struct tb_learn l = LEARN(C(GET GET "HEAD / HTTP/1.1\r\n\r\n" GET),
-                              S(OK(1) "a" OK(1) "b" OK(1) OK(1) "d"));
+    struct tb_learn l =
+        LEARN(C(GET GET "HEAD / HTTP/1.1\r\n\r\n" GET), S(OK(1) "a" OK(1) "b" OK(1) OK(1) "d"));
     size_t n = strlen(GET), r = strlen(OK(1));
     assert_int_equal(l.count, 4);
     is_answered(&l, 0, n, r + 1, 200);
@@ -182,7 +192,7 @@ static void response_until_close_needs_the_close(void **state)
 
 static void response_before_the_end_of_its_request_counts_when_that_is_cut(void **state)
 {
-#define UPLOAD "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n"
+#define UPLOAD    "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n"
 #define TOO_LARGE "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n"
     struct tb_learn l = LEARN(C(UPLOAD "ab"), S(TOO_LARGE), C("cd" GET), S(OK(0)));
     assert_int_equal(l.count, 2);
@@ -196,14 +206,15 @@ static void response_before_the_end_of_its_request_counts_when_that_is_cut(void 
 
 static void unasked_response_answers_nothing(void **state)
 {
-    struct tb_learn l = LEARN_CLOSED(C(GET), S(OK(0)),
-                                     S("HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n"));
+    struct tb_learn l =
+        LEARN_CLOSED(C(GET), S(OK(0)), S("HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n"));
     assert_int_equal(l.count, 1);
     is_answered(&l, 0, strlen(GET), strlen(OK(0)), 200);
     assert_false(l.opaque);
 }
 
-/* --- Expect: 100-continue ---------------------------------------------------------------------- */
+/* --- Expect: 100-continue ----------------------------------------------------------------------
+ */
 
 static void body_that_waited_for_100_is_a_request_of_its_own(void **state)
 {
@@ -230,8 +241,8 @@ static void body_that_did_not_wait_is_not_cut_off(void **state)
 
 static void expect_behind_a_pipelined_request_waits_for_its_own_100(void **state)
 {
-    struct tb_learn l = LEARN(C(GET EXPECT), S(OK(0)), S("HTTP/1.1 103 H\r\n\r\n" CONTINUE),
-                              C("body"), S(OK(0)));
+    struct tb_learn l =
+        LEARN(C(GET EXPECT), S(OK(0)), S("HTTP/1.1 103 H\r\n\r\n" CONTINUE), C("body"), S(OK(0)));
     assert_int_equal(l.count, 3);
     is_answered(&l, 0, strlen(GET), strlen(OK(0)), 200);
     is_answered(&l, 1, strlen(GET EXPECT), l.server_len - strlen(OK(0)), 100);
@@ -240,8 +251,8 @@ static void expect_behind_a_pipelined_request_waits_for_its_own_100(void **state
 
 static void refused_expectation_leaves_the_body_without_response(void **state)
 {
-    struct tb_learn l =
-        LEARN(C(EXPECT), S("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"), C("body" GET), S(OK(0)));
+    struct tb_learn l = LEARN(C(EXPECT), S("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"),
+                              C("body" GET), S(OK(0)));
     assert_int_equal(l.count, 3);
     is_answered(&l, 0, strlen(EXPECT), l.server_len - strlen(OK(0)), 417);
     is_unanswered(&l, 1, strlen(EXPECT) + 4, TB_CUT_NO_RESPONSE);
@@ -255,7 +266,8 @@ static void expectation_without_body_changes_nothing(void **state)
     assert_false(l.request[0].note & TB_HTTP_NOTE_EXPECTS);
 }
 
-/* --- no HTTP, or no longer --------------------------------------------------------------------- */
+/* --- no HTTP, or no longer ---------------------------------------------------------------------
+ */
 
 static void other_protocols_are_opaque_from_the_start(void **state)
 {
@@ -287,10 +299,9 @@ static void refused_upgrade_stays_http(void **state)
 
 static void tunnel_is_opaque_once_it_stands(void **state)
 {
-    struct tb_learn l = LEARN(C("CONNECT a:1 HTTP/1.1\r\n\r\n"),
-                              S("HTTP/1.1 407 Auth\r\nContent-Length: 1\r\n\r\nx"),
-                              C("CONNECT a:1 HTTP/1.1\r\n\r\n"), S("HTTP/1.1 200 OK\r\n\r\n"),
-                              C("\x16\x03\x01"));
+    struct tb_learn l = LEARN(
+        C("CONNECT a:1 HTTP/1.1\r\n\r\n"), S("HTTP/1.1 407 Auth\r\nContent-Length: 1\r\n\r\nx"),
+        C("CONNECT a:1 HTTP/1.1\r\n\r\n"), S("HTTP/1.1 200 OK\r\n\r\n"), C("\x16\x03\x01"));
     assert_true(l.opaque);
     assert_int_equal(l.count, 2);
     is_answered(&l, 1, l.request[1].end, l.server_len, 200);
@@ -310,8 +321,8 @@ static void hole_in_a_counted_body_changes_nothing(void **state)
 
 static void lost_responses_are_complete_when_the_next_request_comes(void **state)
 {
-    struct tb_learn l = LEARN(C(GET GET), S("HTTP/1.1 200 OK\r\n"), GAP(90), S("rest of it"),
-                              C(GET), S(OK(0)));
+    struct tb_learn l =
+        LEARN(C(GET GET), S("HTTP/1.1 200 OK\r\n"), GAP(90), S("rest of it"), C(GET), S(OK(0)));
     size_t lost_end = strlen("HTTP/1.1 200 OK\r\n") + 90 + strlen("rest of it");
     assert_int_equal(l.count, 3);
     is_answered(&l, 0, strlen(GET), lost_end, 0);
@@ -328,8 +339,7 @@ static void lost_response_is_complete_at_the_end(void **state)
 
 static void leftovers_of_a_lost_response_do_not_end_http(void **state)
 {
-    struct tb_learn l =
-        LEARN(C(GET), GAP(50), C(GET), S("still the first one"), C(GET), S(OK(0)));
+    struct tb_learn l = LEARN(C(GET), GAP(50), C(GET), S("still the first one"), C(GET), S(OK(0)));
     assert_int_equal(l.count, 3);
     assert_false(l.opaque);
     is_answered(&l, 2, l.client_len, l.server_len, 200);

@@ -168,8 +168,18 @@ static void equal_content_lengths_are_one(void **state)
 
 static void content_length_must_be_a_number(void **state)
 {
-    static const char *const values[] = {"-5",  "+5", "0x5", "5 5", "five", "", " ",
-                                         "5;a", "5,", ",5",  "5.0", "9223372036854775808",
+    static const char *const values[] = {"-5",
+                                         "+5",
+                                         "0x5",
+                                         "5 5",
+                                         "five",
+                                         "",
+                                         " ",
+                                         "5;a",
+                                         "5,",
+                                         ",5",
+                                         "5.0",
+                                         "9223372036854775808",
                                          "18446744073709551621",
                                          "100000000000000000000000000000000000000000"};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
@@ -195,10 +205,17 @@ static void chunked_body_ends_with_its_trailers(void **state)
 
 static void chunk_sizes_must_be_hexadecimal_numbers(void **state)
 {
-    static const char *const bodies[] = {"\r\n\r\n",      "-5\r\nhello", "g\r\n",
-                                         "5 5\r\nhello",  ";x\r\n",      "5\r\nhelloX\r\n",
-                                         "5\r\nhello\rX", " 5\r\nhello", "5x\r\nhello",
-                                         "8000000000000000\r\nx", "fffffffffffffffff\r\nx"};
+    static const char *const bodies[] = {"\r\n\r\n",
+                                         "-5\r\nhello",
+                                         "g\r\n",
+                                         "5 5\r\nhello",
+                                         ";x\r\n",
+                                         "5\r\nhelloX\r\n",
+                                         "5\r\nhello\rX",
+                                         " 5\r\nhello",
+                                         "5x\r\nhello",
+                                         "8000000000000000\r\nx",
+                                         "fffffffffffffffff\r\nx"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         char text[200];
         snprintf(text, sizeof text, CHUNKED "%s", bodies[i]);
@@ -312,7 +329,8 @@ static void garbage_is_no_response(void **state)
     is_bad(TB_HTTP_OTHER, "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n");
 }
 
-/* --- digest, holes, bounds ------------------------------------------------------------------------ */
+/* --- digest, holes, bounds
+ * ------------------------------------------------------------------------ */
 
 static void digest_is_that_of_the_body_alone(void **state)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The wiring of a run. See run.h. */
+/* The wiring of a run. See replay.h. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
-#include "run.h"
+#include "replay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,8 @@
 #include "base/siphash.h"
 #include "io/backends.h"
 
-/* --- loading --------------------------------------------------------------------------------------- */
+/* --- loading
+ * --------------------------------------------------------------------------------------- */
 
 static int module_options(void *ctx, const char *module, json_t **out, struct tb_err *err)
 {
@@ -28,12 +29,12 @@ static int module_options(void *ctx, const char *module, json_t **out, struct tb
 
 static void loading(void *ctx, uint64_t done, uint64_t total, uint32_t sessions)
 {
-    struct tb_run *r = ctx;
+    struct tb_replay *r = ctx;
 
     tb_status_loading(&r->status, done, total, sessions, tb_clock_mono_us());
 }
 
-static int copy_transfers(struct tb_run *r, struct tb_service *services)
+static int copy_transfers(struct tb_replay *r, struct tb_service *services)
 {
     const struct tb_options *o = r->options;
 
@@ -50,21 +51,31 @@ static int copy_transfers(struct tb_run *r, struct tb_service *services)
     return 0;
 }
 
-int tb_run_load(struct tb_run *r, struct tb_err *err)
+int tb_replay_prepare(struct tb_replay *r, struct tb_err *err)
+{
+    const struct tb_options *o = r->options;
+
+    r->writer.fd = -1;
+    /* The user that the run becomes may not write there. */
+    if (!o->report || strcmp(o->report, "-") == 0 || o->dry_run || geteuid() != 0)
+        return 0;
+    return tb_report_writer_start(&r->writer, o->report, err);
+}
+
+int tb_replay_load(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
     const char *module = o->comet ? "comet" : o->module;
     struct tb_service *services = calloc(o->transfer_count + 1, sizeof *services);
     int rc = -ENOMEM;
 
-    r->report_fd = -1;
     tb_status_init(&r->status);
     if (!services || copy_transfers(r, services) < 0) {
         tb_err_set(err, rc, "out of memory");
         goto out;
     }
-    rc = tb_modules_load(&r->modules, module, o->module_dir, module_options,
-                         (void *) (uintptr_t) o, err);
+    rc = tb_modules_load(&r->modules, module, o->module_dir, module_options, (void *) (uintptr_t) o,
+                         err);
     if (rc < 0)
         goto out;
     r->modules.services = r->services;
@@ -89,7 +100,8 @@ out:
     return rc;
 }
 
-/* --- planning --------------------------------------------------------------------------------------- */
+/* --- planning
+ * --------------------------------------------------------------------------------------- */
 
 /* The key of ISNs and timestamp offsets: the machine's, so that every run on it goes on where the
  * last one stopped (DESIGN "TCP client"). Hashed, because the id itself must not leak. */
@@ -138,7 +150,7 @@ static uint64_t seed_of(const struct tb_options *o)
     return o->shards > 1 ? 1 : tb_clock_real_us() % 1000000007;
 }
 
-static int plan_users(struct tb_run *r, struct tb_err *err)
+static int plan_users(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
     struct tb_plan_range *ranges = calloc(o->client_count + 1, sizeof *ranges);
@@ -166,7 +178,7 @@ static int plan_users(struct tb_run *r, struct tb_err *err)
     return rc;
 }
 
-static void configure(struct tb_run *r)
+static void configure(struct tb_replay *r)
 {
     const struct tb_options *o = r->options;
     struct tb_engine_config *c = &r->config;
@@ -191,11 +203,11 @@ static void configure(struct tb_run *r)
     isn_key(c->isn_key);
 }
 
-int tb_run_plan(struct tb_run *r, struct tb_err *err)
+int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
 
-    r->workers = worker_count(o);
+    r->workers = o->dry_run ? 1 : worker_count(o);
     r->seed = seed_of(o);
     int rc = plan_users(r, err);
     if (rc < 0)
@@ -216,7 +228,8 @@ int tb_run_plan(struct tb_run *r, struct tb_err *err)
     return 0;
 }
 
-/* --- packet I/O --------------------------------------------------------------------------------------- */
+/* --- packet I/O
+ * --------------------------------------------------------------------------------------- */
 
 /* Can a socket be bound to it? Then it is this machine's. */
 static bool is_local(const struct tb_addr *a)
@@ -237,14 +250,15 @@ static bool is_local(const struct tb_addr *a)
 }
 
 /* Where responses come from when neither -s nor --tun says so. */
-static int choose_mode(const struct tb_run *r, enum tb_mode *mode, struct tb_err *err)
+static int choose_mode(const struct tb_replay *r, enum tb_mode *mode, struct tb_err *err)
 {
     *mode = r->options->mode;
     if (*mode == TB_MODE_INTERCEPT)
-        return tb_err_set(err, -ENOTSUP,
-                          "-s with an assistant host is not in this version yet: use --tun when the "
-                          "target runs on this machine, or -s local:DEVICE when the target routes "
-                          "the client addresses to this host");
+        return tb_err_set(
+            err, -ENOTSUP,
+            "-s with an assistant host is not in this version yet: use --tun when the "
+            "target runs on this machine, or -s local:DEVICE when the target routes "
+            "the client addresses to this host");
     if (*mode != TB_MODE_DEFAULT)
         return 0;
     *mode = TB_MODE_TUN;
@@ -263,48 +277,47 @@ static int choose_mode(const struct tb_run *r, enum tb_mode *mode, struct tb_err
     return 0;
 }
 
-static int open_local(struct tb_run *r, const struct tb_io_setup *s, struct tb_err *err)
+/* Receive instances of all workers at once, a sender for each. */
+static int open_local(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
 {
-    bool link = r->options->pcap_send;
-    struct tb_io **rx = calloc(r->workers, sizeof *rx);
-    int rc = rx ? tb_capture_open(s, r->options->local_device, rx, err) : -ENOMEM;
+    struct tb_io **rx = calloc(r->workers, sizeof(struct tb_io *));
+    uint32_t joined = 0;
 
-    for (uint32_t i = 0; i < r->workers && rc == 0; i++) {
+    if (!rx)
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    int rc = tb_capture_open(s, r->options->local_device, rx, err);
+    if (rc < 0)
+        goto out;
+    for (; joined < r->workers && rc == 0; joined += rc == 0) {
         struct tb_io *tx = NULL;
-        rc = link ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
+        rc = r->options->pcap_send ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
         if (rc == 0)
-            rc = tb_io_join(tx, rx[i], &r->ios[i], err);
-        if (rc == 0)
-            rx[i] = NULL;
-        else
+            rc = tb_io_join(tx, rx[joined], &r->ios[joined], err);
+        if (rc < 0)
             tb_io_close(tx);
     }
-    for (uint32_t i = 0; rx && i < r->workers; i++)
-        tb_io_close(rx[i]);
+    for (; joined < r->workers; joined++)
+        tb_io_close(rx[joined]);
+out:
     free(rx);
     return rc;
 }
 
-static int open_report(struct tb_run *r, struct tb_err *err)
+static int open_tun(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
 {
-    const char *path = r->options->report;
+    int rc = tb_tun_open(s, r->ios, err);
 
-    if (!path || strcmp(path, "-") == 0)
-        return 0;
-    r->report_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (r->report_fd < 0)
-        return tb_err_set(err, -EINVAL, "cannot write the report %s: %s", path, strerror(errno));
-    return 0;
+    if (rc < 0)
+        memset(r->ios, 0, r->workers * sizeof(struct tb_io *));
+    return rc;
 }
 
-int tb_run_open(struct tb_run *r, struct tb_err *err)
+int tb_replay_open(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
-    enum tb_mode mode;
-    int rc = open_report(r, err);
+    enum tb_mode mode = TB_MODE_DEFAULT;
+    int rc = choose_mode(r, &mode, err);
 
-    if (rc == 0)
-        rc = choose_mode(r, &mode, err);
     if (rc < 0)
         return rc;
     uint32_t n = o->transfer_count;
@@ -329,20 +342,21 @@ int tb_run_open(struct tb_run *r, struct tb_err *err)
         .workers = r->workers,
         .mtu = o->mtu,
         .src_macs = (const uint8_t(*)[6]) macs,
-        .dst_macs = (const uint8_t(*)[6]) (macs + n),
+        .dst_macs = (const uint8_t(*)[6])(macs + n),
         .output_devices = (const char *const *) o->outputs.item,
         .output_device_count = o->outputs.count,
     };
-    rc = mode == TB_MODE_TUN ? tb_tun_open(&s, r->ios, err) : open_local(r, &s, err);
+    rc = mode == TB_MODE_TUN ? open_tun(r, &s, err) : open_local(r, &s, err);
 out:
     free(clients);
     free(macs);
     return rc;
 }
 
-/* --- playing --------------------------------------------------------------------------------------------- */
+/* --- playing
+ * --------------------------------------------------------------------------------------------- */
 
-static void add_row(struct tb_run *r, const struct tb_engine_progress *p)
+static void add_row(struct tb_replay *r, const struct tb_engine_progress *p)
 {
     const struct tb_stats *s = p->last_second;
 
@@ -366,7 +380,7 @@ static void add_row(struct tb_run *r, const struct tb_engine_progress *p)
 }
 
 /* Sessions this process plays; UINT64_MAX: as many as the duration allows. */
-static uint64_t planned_sessions(const struct tb_run *r)
+static uint64_t planned_sessions(const struct tb_replay *r)
 {
     uint64_t users = 0;
 
@@ -375,7 +389,7 @@ static uint64_t planned_sessions(const struct tb_run *r)
     return r->config.plays ? users * r->config.plays : UINT64_MAX;
 }
 
-static double seconds_left(const struct tb_run *r, uint64_t elapsed_us, uint64_t ended)
+static double seconds_left(const struct tb_replay *r, uint64_t elapsed_us, uint64_t ended)
 {
     uint64_t planned = planned_sessions(r);
     double left = -1;
@@ -394,7 +408,7 @@ static double seconds_left(const struct tb_run *r, uint64_t elapsed_us, uint64_t
 
 static void on_progress(void *ctx, const struct tb_engine_progress *p)
 {
-    struct tb_run *r = ctx;
+    struct tb_replay *r = ctx;
     const struct tb_stats *t = p->total, *s = p->last_second;
     uint64_t ended = tb_stats_ended(t), planned = planned_sessions(r);
 
@@ -417,17 +431,24 @@ static void on_progress(void *ctx, const struct tb_engine_progress *p)
     tb_status_show(&r->status, &f, tb_clock_mono_us());
 }
 
-int tb_run_play(struct tb_run *r, struct tb_err *err)
+int tb_replay_play(struct tb_replay *r, struct tb_err *err)
 {
+    if (r->options->log)
+        tb_log(TB_LOG_INFO, "playing %u captured sessions with %u users, %u worker%s",
+               r->plan.session_count, r->plan.users, r->workers, r->workers == 1 ? "" : "s");
     int rc = tb_engine_run(&r->config, r->ios, r->stop, on_progress, r, &r->result, err);
-
     tb_status_end(&r->status);
+    if (rc == 0 && r->options->log)
+        tb_log(TB_LOG_INFO, "the run is over: %llu sessions completed, %llu failed",
+               (unsigned long long) r->result.stats.verdicts[TB_VERDICT_COMPLETED],
+               (unsigned long long) tb_stats_failed(&r->result.stats));
     return rc;
 }
 
-/* --- reporting ---------------------------------------------------------------------------------------------- */
+/* --- reporting
+ * ---------------------------------------------------------------------------------------------- */
 
-static uint64_t planned_requests(const struct tb_run *r)
+static uint64_t planned_requests(const struct tb_replay *r)
 {
     uint64_t sum = 0;
 
@@ -438,28 +459,20 @@ static uint64_t planned_requests(const struct tb_run *r)
     return sum * r->config.plays;
 }
 
-static int write_report(const struct tb_run *r, const struct tb_report_input *in,
-                        struct tb_err *err)
+static int write_report(struct tb_replay *r, const struct tb_report_input *in, struct tb_err *err)
 {
     json_t *json = tb_report_json(in);
-    int rc = 0;
 
     if (!json)
         return tb_err_set(err, -ENOMEM, "out of memory for the report");
-    if (r->report_fd < 0) {
-        rc = tb_report_write(json, r->options->report, err);
-    } else if (ftruncate(r->report_fd, 0) < 0 ||
-               json_dumpfd(json, r->report_fd, JSON_INDENT(1) | JSON_PRESERVE_ORDER) < 0 ||
-               write(r->report_fd, "\n", 1) != 1) {
-        rc = tb_err_set(err, -EIO, "cannot write the report %s: %s", r->options->report,
-                        strerror(errno));
-    }
+    int rc = r->writer.fd >= 0 ? tb_report_writer_finish(&r->writer, json, err)
+                               : tb_report_write(json, r->options->report, err);
     json_decref(json);
     return rc;
 }
 
 /* Without --fail-on any failed session fails the run. */
-static int judge(const struct tb_run *r, const struct tb_report_input *in, struct tb_err *err)
+static int judge(const struct tb_replay *r, const struct tb_report_input *in, struct tb_err *err)
 {
     int status = TB_EXIT_OK;
 
@@ -479,7 +492,7 @@ static int judge(const struct tb_run *r, const struct tb_report_input *in, struc
     return status;
 }
 
-int tb_run_report(struct tb_run *r, struct tb_err *err)
+int tb_replay_report(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_stats *s = &r->result.stats;
     const char *names[TB_STATS_MODULE_COUNTERS];
@@ -527,13 +540,12 @@ int tb_run_report(struct tb_run *r, struct tb_err *err)
     return judge(r, &in, err);
 }
 
-void tb_run_free(struct tb_run *r)
+void tb_replay_free(struct tb_replay *r)
 {
     for (uint32_t i = 0; r->ios && i < r->workers; i++)
         tb_io_close(r->ios[i]);
     free(r->ios);
-    if (r->report_fd >= 0)
-        close(r->report_fd);
+    tb_report_writer_stop(&r->writer);
     free(r->timeline);
     tb_pacing_fini(&r->pacing);
     tb_plan_fini(&r->plan);

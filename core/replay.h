@@ -3,8 +3,8 @@
  * A tcpburn run from options to report: the wiring between the parts, in the order of the functions
  * below. Called by tcpburn.c.
  */
-#ifndef TB_RUN_H
-#define TB_RUN_H
+#ifndef TB_REPLAY_H
+#define TB_REPLAY_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@
 /* Exit statuses (FEATURES "Exit status"). */
 enum { TB_EXIT_OK = 0, TB_EXIT_USAGE = 1, TB_EXIT_FAILED = 2, TB_EXIT_FORBIDDEN = 3 };
 
-struct tb_run {
+struct tb_replay {
     const struct tb_options *options;
     const char *command; /* the command line, for the report */
     const volatile int *stop;
@@ -31,25 +31,26 @@ struct tb_run {
     uint32_t workers;
     uint64_t seed;
     struct tb_io **ios; /* one per worker */
-    int report_fd;      /* -1: none */
+    struct tb_report_writer writer;
     struct tb_status status;
     struct tb_timeline_row *timeline;
     uint32_t timeline_count, timeline_room;
     struct tb_engine_result result;
 };
 
-/* Each returns 0 or -errno with words. tb_run_free() is fine after any of them. */
-int tb_run_load(struct tb_run *r, struct tb_err *err);  /* modules, capture files */
-int tb_run_plan(struct tb_run *r, struct tb_err *err);  /* users, addresses, schedule */
-int tb_run_open(struct tb_run *r, struct tb_err *err);  /* packet I/O, report file */
-int tb_run_drop(struct tb_run *r, struct tb_err *err);  /* privileges */
-int tb_run_play(struct tb_run *r, struct tb_err *err);  /* the run itself */
-void tb_run_free(struct tb_run *r);
+/* Each returns 0 or -errno with words. tb_replay_free() is fine after any of them. */
+int tb_replay_prepare(struct tb_replay *r, struct tb_err *err); /* who writes the report */
+int tb_replay_load(struct tb_replay *r, struct tb_err *err);    /* modules, capture files */
+int tb_replay_plan(struct tb_replay *r, struct tb_err *err);    /* users, addresses, schedule */
+int tb_replay_open(struct tb_replay *r, struct tb_err *err);    /* packet I/O, report file */
+int tb_replay_drop(struct tb_replay *r, struct tb_err *err);    /* privileges */
+int tb_replay_play(struct tb_replay *r, struct tb_err *err);    /* the run itself */
+void tb_replay_free(struct tb_replay *r);
 
 /* Summary, JSON report, --fail-on: TB_EXIT_OK or TB_EXIT_FAILED, or -errno with words. */
-int tb_run_report(struct tb_run *r, struct tb_err *err);
+int tb_replay_report(struct tb_replay *r, struct tb_err *err);
 
 /* --dry-run: what would be played, to standard output; --dump. 0 or -errno with words. */
-int tb_run_dry(struct tb_run *r, struct tb_err *err);
+int tb_replay_dry(struct tb_replay *r, struct tb_err *err);
 
 #endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * --check: is the way from the client addresses to the target and back free? Looks at this host,
+ * then does a real handshake from a client address, and says what is wrong and how to mend it.
+ */
+#ifndef TB_CHECK_CHECK_H
+#define TB_CHECK_CHECK_H
+
+#include <stdio.h>
+#include "base/err.h"
+#include "config/options.h"
+
+/* Examine, print the findings to `out`; at most five seconds. 0: the path is fine; 3 (the exit
+ * status): something forbids it, the most important of it in `err`. */
+int tb_check_run(const struct tb_options *o, FILE *out, struct tb_err *err);
+
+#endif
