@@ -19,6 +19,54 @@
 #include "base/siphash.h"
 #include "io/backends.h"
 
+/* --- where responses come from --------------------------------------------------------------- */
+
+/* Can a socket be bound to it? Then it is this machine's. */
+static bool is_local(const struct tb_addr *a)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    bool is_v4 = tb_addr_is_v4(a);
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return false;
+    memcpy(&v4.sin_addr, a->b + 12, 4);
+    memcpy(&v6.sin6_addr, a->b, 16);
+    int rc = is_v4 ? bind(fd, (struct sockaddr *) &v4, sizeof v4)
+                   : bind(fd, (struct sockaddr *) &v6, sizeof v6);
+    close(fd);
+    return rc == 0;
+}
+
+/* Where responses come from when neither -s nor --tun says so. */
+static int choose_mode(struct tb_replay *r, struct tb_err *err)
+{
+    r->mode = r->options->mode;
+    if (r->mode == TB_MODE_INTERCEPT)
+        return tb_err_set(
+            err, -ENOTSUP,
+            "-s with an assistant host is not in this version yet: use --tun when the "
+            "target runs on this machine, or -s local:DEVICE when the target routes "
+            "the client addresses to this host");
+    if (r->mode != TB_MODE_DEFAULT)
+        return 0;
+    r->mode = TB_MODE_TUN;
+    for (uint32_t i = 0; i < r->options->transfer_count; i++) {
+        char text[TB_ENDPOINT_TEXT];
+        if (is_local(&r->options->transfers[i].target.addr))
+            continue;
+        return tb_err_set(
+            err, -EINVAL,
+            "target %s is not on this machine, so say how its responses come back: --tun (the "
+            "target is on or behind this machine), -s local:DEVICE (the target routes the client "
+            "addresses to this host), or -s ASSISTANT (it routes them to a host that runs "
+            "intercept)",
+            tb_endpoint_format(&r->options->transfers[i].target, text));
+    }
+    return 0;
+}
+
 /* --- loading
  * --------------------------------------------------------------------------------------- */
 
@@ -56,6 +104,12 @@ int tb_replay_prepare(struct tb_replay *r, struct tb_err *err)
     const struct tb_options *o = r->options;
 
     r->writer.fd = -1;
+    if (o->check_target)
+        return tb_err_set(err, -ENOTSUP,
+                          "--check-target comes in a later version: use --check here");
+    int rc = o->dry_run ? 0 : choose_mode(r, err);
+    if (rc < 0)
+        return rc;
     /* The user that the run becomes may not write there. */
     if (!o->report || strcmp(o->report, "-") == 0 || o->dry_run || geteuid() != 0)
         return 0;
@@ -231,52 +285,6 @@ int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
 /* --- packet I/O
  * --------------------------------------------------------------------------------------- */
 
-/* Can a socket be bound to it? Then it is this machine's. */
-static bool is_local(const struct tb_addr *a)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    bool is_v4 = tb_addr_is_v4(a);
-    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return false;
-    memcpy(&v4.sin_addr, a->b + 12, 4);
-    memcpy(&v6.sin6_addr, a->b, 16);
-    int rc = is_v4 ? bind(fd, (struct sockaddr *) &v4, sizeof v4)
-                   : bind(fd, (struct sockaddr *) &v6, sizeof v6);
-    close(fd);
-    return rc == 0;
-}
-
-/* Where responses come from when neither -s nor --tun says so. */
-static int choose_mode(const struct tb_replay *r, enum tb_mode *mode, struct tb_err *err)
-{
-    *mode = r->options->mode;
-    if (*mode == TB_MODE_INTERCEPT)
-        return tb_err_set(
-            err, -ENOTSUP,
-            "-s with an assistant host is not in this version yet: use --tun when the "
-            "target runs on this machine, or -s local:DEVICE when the target routes "
-            "the client addresses to this host");
-    if (*mode != TB_MODE_DEFAULT)
-        return 0;
-    *mode = TB_MODE_TUN;
-    for (uint32_t i = 0; i < r->options->transfer_count; i++) {
-        char text[TB_ENDPOINT_TEXT];
-        if (is_local(&r->targets[i].addr))
-            continue;
-        return tb_err_set(
-            err, -EINVAL,
-            "target %s is not on this machine, so say how its responses come back: --tun (the "
-            "target is on or behind this machine), -s local:DEVICE (the target routes the client "
-            "addresses to this host), or -s ASSISTANT (it routes them to a host that runs "
-            "intercept)",
-            tb_endpoint_format(&r->targets[i], text));
-    }
-    return 0;
-}
-
 /* Receive instances of all workers at once, a sender for each. */
 static int open_local(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
 {
@@ -315,11 +323,7 @@ static int open_tun(struct tb_replay *r, const struct tb_io_setup *s, struct tb_
 int tb_replay_open(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
-    enum tb_mode mode = TB_MODE_DEFAULT;
-    int rc = choose_mode(r, &mode, err);
-
-    if (rc < 0)
-        return rc;
+    int rc = 0;
     uint32_t n = o->transfer_count;
     struct tb_io_range *clients = calloc(o->client_count + 1, sizeof *clients);
     uint8_t(*macs)[6] = calloc(2 * (size_t) n, sizeof *macs);
@@ -346,7 +350,7 @@ int tb_replay_open(struct tb_replay *r, struct tb_err *err)
         .output_devices = (const char *const *) o->outputs.item,
         .output_device_count = o->outputs.count,
     };
-    rc = mode == TB_MODE_TUN ? open_tun(r, &s, err) : open_local(r, &s, err);
+    rc = r->mode == TB_MODE_TUN ? open_tun(r, &s, err) : open_local(r, &s, err);
 out:
     free(clients);
     free(macs);

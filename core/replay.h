@@ -25,6 +25,7 @@ struct tb_replay {
     struct tb_modules modules;
     struct tb_trace trace;
     struct tb_plan plan;
+    enum tb_mode mode; /* where responses come from, decided */
     struct tb_pacing pacing;
     struct tb_engine_config config;
     struct tb_endpoint *targets, *services;
@@ -39,7 +40,7 @@ struct tb_replay {
 };
 
 /* Each returns 0 or -errno with words. tb_replay_free() is fine after any of them. */
-int tb_replay_prepare(struct tb_replay *r, struct tb_err *err); /* who writes the report */
+int tb_replay_prepare(struct tb_replay *r, struct tb_err *err); /* mode, writer of the report */
 int tb_replay_load(struct tb_replay *r, struct tb_err *err);    /* modules, capture files */
 int tb_replay_plan(struct tb_replay *r, struct tb_err *err);    /* users, addresses, schedule */
 int tb_replay_open(struct tb_replay *r, struct tb_err *err);    /* packet I/O, report file */

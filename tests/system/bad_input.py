@@ -7,13 +7,13 @@ import struct
 import captures
 import lab
 
-GOOD = "http-keepalive.pcap"
+GOOD = "http-keepalive"
 TUN = ["-x", "80-%s:80" % lab.TARGET, "--tun"]
 
 
 def files(folder):
     """Damaged capture files made of a good one."""
-    good = captures.path(GOOD).read_bytes()
+    good = captures.data(GOOD)
     made = {
         "empty": b"", "noise": bytes(range(256)) * 64, "header only": good[:24],
         "link type": good[:20] + struct.pack("<I", 147) + good[24:],
@@ -63,7 +63,7 @@ def refused(l, target):
         ("not a capture", [1], ["noise.pcap"], TUN + ["-f", made["noise"]]),
         ("no packets", [1], [], TUN + ["-f", made["header only"]]),
         ("an unknown link type", [1], ["147"], TUN + ["-f", made["link type"]]),
-        ("truncated packets only", [1], [], TUN + ["-f", captures.path("http-snaplen96.pcap")]),
+        ("truncated packets only", [1], [], TUN + ["-f", captures.path("http-snaplen96")]),
         ("a transfer that matches nothing", [1], [], ["-x", "81-%s:80" % lab.TARGET, "--tun"]
          + good),
         ("a filter that leaves nothing", [1], [], TUN + good + ["-F", "port 9"]),
