@@ -71,7 +71,7 @@ static void reset_when_acked(struct tb_worker *w, struct tb_user *u)
 
     if (!tb_tcp_is_quiet(&w->tcp, &u->tcp))
         return;
-    tb_plan_path(w->config->plan, u->tcp.owner, &path);
+    tb_user_path(w, u, &path);
     tb_tcp_abort(&w->tcp, &u->tcp, &path);
     tb_verdict_set(w, u, TB_VERDICT_COMPLETED);
 }

@@ -17,7 +17,7 @@
 
 enum {
     POLL_US = 50000,       /* how often the reporter looks, and a worker wakes at the latest */
-    SPIN_US = 100,        /* look for packets that long after the last one before sleeping */
+    SPIN_US = 100,         /* look for packets that long after the last one before sleeping */
     START_DELAY_US = 10000 /* so that all workers are ready when schedules begin */
 };
 

@@ -16,7 +16,9 @@ void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
     uint64_t *timer = tb_worker_module_due(w, u);
 
     w->half_closed -= u->tcp.state != TB_TCP_CLOSED && u->tcp.state != TB_TCP_TIME_WAIT;
-    u->plays++;
+    if (u->plays++ > 0)
+        u->generation =
+            (uint8_t) tb_plan_next_generation(w->config->plan, u->tcp.owner, u->generation);
     u->sent = NULL;
     u->responses = 0;
     u->flags &= TB_USER_DIRTY;
@@ -29,7 +31,7 @@ void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
         w->stats.peak = w->stats.open;
     if (w->first_syn_us == 0)
         w->first_syn_us = w->tcp.now_us;
-    tb_plan_path(w->config->plan, u->tcp.owner, &path);
+    tb_user_path(w, u, &path);
     if (tb_tcp_open(&w->tcp, &u->tcp, &path, &syn) < 0) {
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
         return;

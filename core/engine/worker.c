@@ -214,7 +214,7 @@ static void stray(struct tb_worker *w, const struct tb_segment *seg, uint32_t tr
 static struct tb_user *user_of_segment(struct tb_worker *w, const struct tb_segment *seg)
 {
     const struct tb_plan *plan = w->config->plan;
-    uint32_t id = tb_plan_user_at(plan, &seg->dst, seg->dport);
+    uint32_t generation, id = tb_plan_user_at(plan, &seg->dst, seg->dport, &generation);
 
     if (id == TB_PLAN_NOBODY || plan->place[id] == TB_PLAN_NOBODY ||
         (plan->workers > 1 && tb_plan_worker(plan, id) != w->index))
@@ -222,7 +222,8 @@ static struct tb_user *user_of_segment(struct tb_worker *w, const struct tb_segm
     const struct tb_endpoint *target = &plan->targets[tb_plan_script(plan, id)->transfer];
     if (seg->sport != target->port || !tb_addr_eq(&seg->src, &target->addr))
         return NULL;
-    return &w->users[plan->place[id]];
+    struct tb_user *u = &w->users[plan->place[id]];
+    return u->generation == generation ? u : NULL;
 }
 
 static void input(struct tb_worker *w, const struct tb_packet *packet)
@@ -380,11 +381,12 @@ static void sweep(struct tb_worker *w)
 static void reset_half_closed(struct tb_worker *w)
 {
     for (uint32_t i = 0; i < w->user_count && w->half_closed > 0; i++) {
-        struct tb_tcp *c = &w->users[i].tcp;
+        struct tb_user *u = &w->users[i];
+        struct tb_tcp *c = &u->tcp;
         struct tb_tcp_path path;
         if (c->state == TB_TCP_CLOSED || c->state == TB_TCP_TIME_WAIT)
             continue;
-        tb_plan_path(w->config->plan, c->owner, &path);
+        tb_user_path(w, u, &path);
         tb_tcp_abort(&w->tcp, c, &path);
         w->half_closed--;
     }
@@ -444,11 +446,12 @@ static void settle(struct tb_worker *w, struct tb_user *u)
     struct tb_tcp_path path;
     struct tb_tcp_syn syn = tb_worker_syn(w, u);
 
-    tb_plan_path(w->config->plan, u->tcp.owner, &path);
+    tb_user_path(w, u, &path);
     tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
     if (u->phase == TB_PHASE_IDLE && u->due_us <= w->tcp.now_us && w->stop == TB_STOP_NONE) {
         w->reconnects -= w->reconnects > 0;
         tb_player_start(w, u, 0);
+        tb_user_path(w, u, &path);
         tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
     }
     u->flags &= (uint8_t) ~TB_USER_DIRTY;

@@ -119,6 +119,12 @@ static inline struct tb_pending *tb_pending_at(const struct tb_worker *w, uint32
 {
     return handle ? tb_pool_at(&w->pendings, handle) : NULL;
 }
+/* Addresses and ports that `u` uses now. */
+static inline void tb_user_path(const struct tb_worker *w, const struct tb_user *u,
+                                struct tb_tcp_path *path)
+{
+    tb_plan_path(w->config->plan, u->tcp.owner, u->generation, path);
+}
 /* To be settled before the turn ends: output, timers. */
 void tb_worker_touch(struct tb_worker *w, struct tb_user *u);
 /* The session handle for a hook about `u`. */
