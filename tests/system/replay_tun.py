@@ -39,7 +39,7 @@ def play(l, target, name, transfers, ports, options):
 
 
 def variants(l, target):
-    """The same bytes however the engine is set up: threads, packet sizes, what knows the protocol."""
+    """The same bytes with other threads, other packet sizes, and without the http module."""
     for name, options in (("http-mixed", ["--workers", 2]), ("http-short", ["--workers", 3]),
                           ("http-tso", ["--workers", 3]), ("http-tso", ["-M", 576, "-S", 200]),
                           ("http-mixed", ["-M", 9000, "-S", 8000]),
