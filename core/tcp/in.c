@@ -247,8 +247,7 @@ static void take_window(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
     if (b && c->snd_wnd == 0 && window > 0) {
         b->backoff = 0;
         b->progress_us = env->now_us;
-        if (b->snd_max == c->snd_una)
-            c->rtx_at = 0; /* was the persist timer */
+        c->rtx_at = 0; /* was the persist timer */
     }
     c->snd_wnd = window;
     c->snd_wl1 = seg->seq;
@@ -277,7 +276,7 @@ static bool take_ack(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_s
         new_ack(env, c, b, (uint64_t) ack);
         *events |= TB_TCP_EV_ACKED;
     } else if (b && ack == (int64_t) c->snd_una && snd_max > c->snd_una && seg->payload_len == 0 &&
-               !(seg->flags & TB_TCP_FIN) && (same_window || sacked_more)) {
+               !(seg->flags & TB_TCP_FIN) && (same_window || sacked_more) && window > 0) {
         duplicate_ack(c, b, sacked_more);
     }
     if (ack >= (int64_t) c->snd_una)

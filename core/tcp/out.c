@@ -389,11 +389,10 @@ static bool send_first(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_b
 
 /* A segment that the peer must answer with its present window: empty, and just below what it
  * expects (what Linux sends; it takes no sequence space, so the peer's answer moves nothing). */
-static bool send_probe(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_busy *b,
-                       const struct tb_tcp_path *path)
+static bool send_probe(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_path *path)
 {
     c->flags &= (uint16_t) ~TB_TCP_PROBE;
-    if (b->snd_max > c->snd_una)
+    if (c->snd_wnd > 0)
         return false;
     emit(env, c, path, 0, c->snd_una - 1, NULL, 0);
     return true;
@@ -433,7 +432,7 @@ void tb_tcp_output(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp
             send_holes(env, c, b, path);
         send_queued(env, c, b, path);
         if (c->flags & TB_TCP_PROBE)
-            send_probe(env, c, b, path);
+            send_probe(env, c, path);
         arm_retransmission(env, c, b);
     }
     if (c->flags & TB_TCP_ACK_NOW)

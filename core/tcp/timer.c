@@ -61,7 +61,8 @@ static unsigned retransmission_due(struct tb_tcp_env *env, struct tb_tcp *c, str
         c->flags |= TB_TCP_SYN_DUE;
         return 0;
     }
-    if (b->snd_max == c->snd_una) { /* nothing in flight: the window is closed */
+    /* The window is closed, maybe over data in flight. A FIN alone is its own probe. */
+    if (b->snd_max == c->snd_una || (c->snd_wnd == 0 && b->snd_end > c->snd_una)) {
         c->flags |= TB_TCP_PROBE;
         return 0;
     }

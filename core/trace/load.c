@@ -17,6 +17,7 @@
 #include "trace/filter.h"
 #include "trace/flow.h"
 #include "trace/fragment.h"
+#include "trace/verify.h"
 
 enum { ARENA_BYTES = 1 << 20, PROGRESS_BYTES = 4 << 20 };
 
@@ -26,6 +27,7 @@ struct load {
     struct tb_flows flows;
     struct tb_filter filter;
     struct tb_fragments fragments;
+    struct tb_verify verify;
     uint64_t total_bytes; /* of all files */
     uint64_t done_bytes;  /* of the files before the current one */
     uint64_t told_bytes;
@@ -79,7 +81,7 @@ static void load_record(struct load *l, const struct tb_record *r)
     bool fragment = ip.more_fragments || ip.fragment_offset > 0;
     if (fragment && !tb_fragments_add(&l->fragments, &ip, r->time_us))
         return;
-    if (tb_tcp_parse(&ip, &seg) < 0) {
+    if (tb_tcp_parse(&ip, &seg) < 0 || !tb_verify_segment(&l->verify, &ip, &seg)) {
         t->bad_packets++;
         return;
     }

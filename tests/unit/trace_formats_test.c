@@ -143,6 +143,76 @@ static void puts_fragments_together(void **state)
     tb_trace_free(&t);
 }
 
+static void puts_ipv6_fragments_together(void **state)
+{
+    enum { IP_HEAD = 40, FRAGMENT_HEAD = 8, PART = 1200 };
+    struct cap c = new_cap(LINK_ETHERNET);
+    struct conn n = new_conn(4000);
+    static uint8_t ip[SEGMENT_MAX], part[IP_HEAD + FRAGMENT_HEAD + PART];
+    static char data[3001];
+    n.addr[0] = addr_of("fd00::1");
+    n.addr[1] = addr_of("fd00::2");
+    memset(data, 'f', 3000);
+    shake_hands(&c, &n);
+    uint32_t len = make_segment(&n, TB_FROM_CLIENT, 1, 1, ACK, data, 3000, ip) - IP_HEAD;
+    for (uint32_t at = 0; at < len; at += PART) {
+        uint32_t size = len - at < PART ? len - at : PART;
+        memcpy(part, ip, IP_HEAD);
+        part[6] = 44;
+        tb_put_be16(part + 4, (uint16_t) (FRAGMENT_HEAD + size));
+        memcpy(part + IP_HEAD, (uint8_t[]){6, 0, 0, 0, 1, 2, 3, 4}, FRAGMENT_HEAD);
+        tb_put_be16(part + IP_HEAD + 2, (uint16_t) (at | (at + size < len)));
+        memcpy(part + IP_HEAD + FRAGMENT_HEAD, ip + IP_HEAD + at, size);
+        add_packet(&c, part, IP_HEAD + FRAGMENT_HEAD + size);
+    }
+    struct tb_trace t = load(&c);
+    assert_stream(t.sessions[0], data);
+    tb_trace_free(&t);
+}
+
+/* A segment of the client with another byte than it was sent with. */
+static void damaged_segment(struct cap *c, const struct conn *n, const char *data)
+{
+    uint8_t ip[200];
+    uint8_t segment_ip[SEGMENT_MAX];
+    uint32_t len = make_segment(n, TB_FROM_CLIENT, n->next[0], n->next[1], ACK, data,
+                                (uint32_t) strlen(data), segment_ip);
+    memcpy(ip, segment_ip, len);
+    ip[len - 1] ^= 0x40;
+    add_packet(c, ip, len);
+}
+
+static void leaves_damaged_packets_out_where_checksums_are_right(void **state)
+{
+    struct cap c = new_cap(LINK_RAW);
+    struct conn n = new_conn(4000);
+    shake_hands(&c, &n);
+    for (int i = 0; i < 20; i++)
+        client_says(&c, &n, ".");
+    damaged_segment(&c, &n, "hello");
+    client_says(&c, &n, "hello");
+    struct tb_trace t = load(&c);
+    assert_stream(t.sessions[0], "....................hello");
+    assert_int_equal(t.bad_packets, 1);
+    tb_trace_free(&t);
+}
+
+static void takes_wrong_checksums_where_they_are_usual(void **state)
+{
+    struct cap c = new_cap(LINK_RAW);
+    struct conn n = new_conn(4000);
+    shake_hands(&c, &n);
+    for (int i = 0; i < 20; i++) {
+        damaged_segment(&c, &n, "n"); /* becomes a dot */
+        n.next[0]++;
+        server_acks(&c, &n);
+    }
+    struct tb_trace t = load(&c);
+    assert_stream(t.sessions[0], "....................");
+    assert_int_equal(t.bad_packets, 0);
+    tb_trace_free(&t);
+}
+
 static void counts_what_is_not_tcp(void **state)
 {
     struct cap c = new_cap(LINK_ETHERNET);
@@ -652,6 +722,9 @@ int main(void)
         cmocka_unit_test(reads_tagged_frames),
         cmocka_unit_test(takes_an_ip_length_of_zero_for_the_captured_one),
         cmocka_unit_test(puts_fragments_together),
+        cmocka_unit_test(puts_ipv6_fragments_together),
+        cmocka_unit_test(leaves_damaged_packets_out_where_checksums_are_right),
+        cmocka_unit_test(takes_wrong_checksums_where_they_are_usual),
         cmocka_unit_test(counts_what_is_not_tcp),
         cmocka_unit_test(warns_of_unknown_link_types),
         cmocka_unit_test(reads_pcapng_with_any_clock),
