@@ -204,7 +204,9 @@ unsigned rig_give(struct rig *r, struct given g)
         .dport = r->path.sport,
         .seq = r->irs + seq,
         .ack = g.flags & TB_TCP_ACK ? r->iss + (g.ack ? g.ack : 1) : 0,
-        .window = g.zero_window ? 0 : g.window ? g.window : 65535,
+        .window = g.zero_window ? 0
+                  : g.window    ? g.window
+                                : 65535,
         .flags = g.flags,
         .payload_len = g.len,
         .payload_claimed = g.len,
