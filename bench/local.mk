@@ -2,4 +2,10 @@
 noinst_PROGRAMS += bench/sink
 bench_sink_SOURCES = %D%/sink.c
 bench_sink_CFLAGS = $(AM_CFLAGS)
+
+noinst_PROGRAMS += bench/io_bench
+bench_io_bench_SOURCES = %D%/io_bench.c
+bench_io_bench_CFLAGS = $(AM_CFLAGS)
+bench_io_bench_LDADD = core/libtbcore.la
+
 EXTRA_DIST += %D%/run %D%/README.md

@@ -33,7 +33,7 @@ int tb_replay_drop(struct tb_replay *r, struct tb_err *err)
     }
     capng_clear(CAPNG_SELECT_BOTH);
     /* The blackhole routes of -s local: are removed at the end. */
-    if (r->options->mode == TB_MODE_LOCAL)
+    if (r->mode == TB_MODE_LOCAL)
         capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN);
     int rc = capng_change_id((int) user->pw_uid, (int) user->pw_gid,
                              CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);

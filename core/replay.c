@@ -19,6 +19,54 @@
 #include "base/siphash.h"
 #include "io/backends.h"
 
+/* --- where responses come from --------------------------------------------------------------- */
+
+/* Can a socket be bound to it? Then it is this machine's. */
+static bool is_local(const struct tb_addr *a)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    bool is_v4 = tb_addr_is_v4(a);
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return false;
+    memcpy(&v4.sin_addr, a->b + 12, 4);
+    memcpy(&v6.sin6_addr, a->b, 16);
+    int rc = is_v4 ? bind(fd, (struct sockaddr *) &v4, sizeof v4)
+                   : bind(fd, (struct sockaddr *) &v6, sizeof v6);
+    close(fd);
+    return rc == 0;
+}
+
+/* Where responses come from when neither -s nor --tun says so. */
+static int choose_mode(struct tb_replay *r, struct tb_err *err)
+{
+    r->mode = r->options->mode;
+    if (r->mode == TB_MODE_INTERCEPT)
+        return tb_err_set(
+            err, -ENOTSUP,
+            "-s with an assistant host is not in this version yet: use --tun when the "
+            "target runs on this machine, or -s local:DEVICE when the target routes "
+            "the client addresses to this host");
+    if (r->mode != TB_MODE_DEFAULT)
+        return 0;
+    r->mode = TB_MODE_TUN;
+    for (uint32_t i = 0; i < r->options->transfer_count; i++) {
+        char text[TB_ENDPOINT_TEXT];
+        if (is_local(&r->options->transfers[i].target.addr))
+            continue;
+        return tb_err_set(
+            err, -EINVAL,
+            "target %s is not on this machine, so say how its responses come back: --tun (the "
+            "target is on or behind this machine), -s local:DEVICE (the target routes the client "
+            "addresses to this host), or -s ASSISTANT (it routes them to a host that runs "
+            "intercept)",
+            tb_endpoint_format(&r->options->transfers[i].target, text));
+    }
+    return 0;
+}
+
 /* --- loading
  * --------------------------------------------------------------------------------------- */
 
@@ -51,6 +99,23 @@ static int copy_transfers(struct tb_replay *r, struct tb_service *services)
     return 0;
 }
 
+int tb_replay_prepare(struct tb_replay *r, struct tb_err *err)
+{
+    const struct tb_options *o = r->options;
+
+    r->writer.fd = -1;
+    if (o->check_target)
+        return tb_err_set(err, -ENOTSUP,
+                          "--check-target comes in a later version: use --check here");
+    int rc = o->dry_run ? 0 : choose_mode(r, err);
+    if (rc < 0)
+        return rc;
+    /* The user that the run becomes may not write there. */
+    if (!o->report || strcmp(o->report, "-") == 0 || o->dry_run || geteuid() != 0)
+        return 0;
+    return tb_report_writer_start(&r->writer, o->report, err);
+}
+
 int tb_replay_load(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
@@ -58,7 +123,6 @@ int tb_replay_load(struct tb_replay *r, struct tb_err *err)
     struct tb_service *services = calloc(o->transfer_count + 1, sizeof *services);
     int rc = -ENOMEM;
 
-    r->report_fd = -1;
     tb_status_init(&r->status);
     if (!services || copy_transfers(r, services) < 0) {
         tb_err_set(err, rc, "out of memory");
@@ -221,96 +285,45 @@ int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
 /* --- packet I/O
  * --------------------------------------------------------------------------------------- */
 
-/* Can a socket be bound to it? Then it is this machine's. */
-static bool is_local(const struct tb_addr *a)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    bool is_v4 = tb_addr_is_v4(a);
-    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return false;
-    memcpy(&v4.sin_addr, a->b + 12, 4);
-    memcpy(&v6.sin6_addr, a->b, 16);
-    int rc = is_v4 ? bind(fd, (struct sockaddr *) &v4, sizeof v4)
-                   : bind(fd, (struct sockaddr *) &v6, sizeof v6);
-    close(fd);
-    return rc == 0;
-}
-
-/* Where responses come from when neither -s nor --tun says so. */
-static int choose_mode(const struct tb_replay *r, enum tb_mode *mode, struct tb_err *err)
-{
-    *mode = r->options->mode;
-    if (*mode == TB_MODE_INTERCEPT)
-        return tb_err_set(
-            err, -ENOTSUP,
-            "-s with an assistant host is not in this version yet: use --tun when the "
-            "target runs on this machine, or -s local:DEVICE when the target routes "
-            "the client addresses to this host");
-    if (*mode != TB_MODE_DEFAULT)
-        return 0;
-    *mode = TB_MODE_TUN;
-    for (uint32_t i = 0; i < r->options->transfer_count; i++) {
-        char text[TB_ENDPOINT_TEXT];
-        if (is_local(&r->targets[i].addr))
-            continue;
-        return tb_err_set(
-            err, -EINVAL,
-            "target %s is not on this machine, so say how its responses come back: --tun (the "
-            "target is on or behind this machine), -s local:DEVICE (the target routes the client "
-            "addresses to this host), or -s ASSISTANT (it routes them to a host that runs "
-            "intercept)",
-            tb_endpoint_format(&r->targets[i], text));
-    }
-    return 0;
-}
-
+/* Receive instances of all workers at once, a sender for each. */
 static int open_local(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
 {
-    bool link = r->options->pcap_send;
-    struct tb_io **rx = calloc(r->workers, sizeof *rx);
-    int rc = rx ? tb_capture_open(s, r->options->local_device, rx, err) : -ENOMEM;
+    struct tb_io **rx = calloc(r->workers, sizeof(struct tb_io *));
+    uint32_t joined = 0;
 
-    for (uint32_t i = 0; i < r->workers && rc == 0; i++) {
+    if (!rx)
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    int rc = tb_capture_open(s, r->options->local_device, rx, err);
+    if (rc < 0)
+        goto out;
+    for (; joined < r->workers && rc == 0; joined += rc == 0) {
         struct tb_io *tx = NULL;
-        rc = link ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
+        rc = r->options->pcap_send ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
         if (rc == 0)
-            rc = tb_io_join(tx, rx[i], &r->ios[i], err);
-        if (rc == 0)
-            rx[i] = NULL;
-        else
+            rc = tb_io_join(tx, rx[joined], &r->ios[joined], err);
+        if (rc < 0)
             tb_io_close(tx);
     }
-    for (uint32_t i = 0; rx && i < r->workers; i++)
-        tb_io_close(rx[i]);
+    for (; joined < r->workers; joined++)
+        tb_io_close(rx[joined]);
+out:
     free(rx);
     return rc;
 }
 
-static int open_report(struct tb_replay *r, struct tb_err *err)
+static int open_tun(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
 {
-    const char *path = r->options->report;
+    int rc = tb_tun_open(s, r->ios, err);
 
-    if (!path || strcmp(path, "-") == 0)
-        return 0;
-    r->report_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (r->report_fd < 0)
-        return tb_err_set(err, -EINVAL, "cannot write the report %s: %s", path, strerror(errno));
-    return 0;
+    if (rc < 0)
+        memset(r->ios, 0, r->workers * sizeof(struct tb_io *));
+    return rc;
 }
 
 int tb_replay_open(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
-    enum tb_mode mode = TB_MODE_DEFAULT;
-    int rc = open_report(r, err);
-
-    if (rc == 0)
-        rc = choose_mode(r, &mode, err);
-    if (rc < 0)
-        return rc;
+    int rc = 0;
     uint32_t n = o->transfer_count;
     struct tb_io_range *clients = calloc(o->client_count + 1, sizeof *clients);
     uint8_t(*macs)[6] = calloc(2 * (size_t) n, sizeof *macs);
@@ -337,7 +350,7 @@ int tb_replay_open(struct tb_replay *r, struct tb_err *err)
         .output_devices = (const char *const *) o->outputs.item,
         .output_device_count = o->outputs.count,
     };
-    rc = mode == TB_MODE_TUN ? tb_tun_open(&s, r->ios, err) : open_local(r, &s, err);
+    rc = r->mode == TB_MODE_TUN ? open_tun(r, &s, err) : open_local(r, &s, err);
 out:
     free(clients);
     free(macs);
@@ -424,9 +437,15 @@ static void on_progress(void *ctx, const struct tb_engine_progress *p)
 
 int tb_replay_play(struct tb_replay *r, struct tb_err *err)
 {
+    if (r->options->log)
+        tb_log(TB_LOG_INFO, "playing %u captured sessions with %u users, %u worker%s",
+               r->plan.session_count, r->plan.users, r->workers, r->workers == 1 ? "" : "s");
     int rc = tb_engine_run(&r->config, r->ios, r->stop, on_progress, r, &r->result, err);
-
     tb_status_end(&r->status);
+    if (rc == 0 && r->options->log)
+        tb_log(TB_LOG_INFO, "the run is over: %llu sessions completed, %llu failed",
+               (unsigned long long) r->result.stats.verdicts[TB_VERDICT_COMPLETED],
+               (unsigned long long) tb_stats_failed(&r->result.stats));
     return rc;
 }
 
@@ -444,22 +463,14 @@ static uint64_t planned_requests(const struct tb_replay *r)
     return sum * r->config.plays;
 }
 
-static int write_report(const struct tb_replay *r, const struct tb_report_input *in,
-                        struct tb_err *err)
+static int write_report(struct tb_replay *r, const struct tb_report_input *in, struct tb_err *err)
 {
     json_t *json = tb_report_json(in);
-    int rc = 0;
 
     if (!json)
         return tb_err_set(err, -ENOMEM, "out of memory for the report");
-    if (r->report_fd < 0) {
-        rc = tb_report_write(json, r->options->report, err);
-    } else if (ftruncate(r->report_fd, 0) < 0 ||
-               json_dumpfd(json, r->report_fd, JSON_INDENT(1) | JSON_PRESERVE_ORDER) < 0 ||
-               write(r->report_fd, "\n", 1) != 1) {
-        rc = tb_err_set(err, -EIO, "cannot write the report %s: %s", r->options->report,
-                        strerror(errno));
-    }
+    int rc = r->writer.fd >= 0 ? tb_report_writer_finish(&r->writer, json, err)
+                               : tb_report_write(json, r->options->report, err);
     json_decref(json);
     return rc;
 }
@@ -538,8 +549,7 @@ void tb_replay_free(struct tb_replay *r)
     for (uint32_t i = 0; r->ios && i < r->workers; i++)
         tb_io_close(r->ios[i]);
     free(r->ios);
-    if (r->report_fd >= 0)
-        close(r->report_fd);
+    tb_report_writer_stop(&r->writer);
     free(r->timeline);
     tb_pacing_fini(&r->pacing);
     tb_plan_fini(&r->plan);

@@ -25,13 +25,14 @@ struct tb_replay {
     struct tb_modules modules;
     struct tb_trace trace;
     struct tb_plan plan;
+    enum tb_mode mode; /* where responses come from, decided */
     struct tb_pacing pacing;
     struct tb_engine_config config;
     struct tb_endpoint *targets, *services;
     uint32_t workers;
     uint64_t seed;
     struct tb_io **ios; /* one per worker */
-    int report_fd;      /* -1: none */
+    struct tb_report_writer writer;
     struct tb_status status;
     struct tb_timeline_row *timeline;
     uint32_t timeline_count, timeline_room;
@@ -39,11 +40,12 @@ struct tb_replay {
 };
 
 /* Each returns 0 or -errno with words. tb_replay_free() is fine after any of them. */
-int tb_replay_load(struct tb_replay *r, struct tb_err *err); /* modules, capture files */
-int tb_replay_plan(struct tb_replay *r, struct tb_err *err); /* users, addresses, schedule */
-int tb_replay_open(struct tb_replay *r, struct tb_err *err); /* packet I/O, report file */
-int tb_replay_drop(struct tb_replay *r, struct tb_err *err); /* privileges */
-int tb_replay_play(struct tb_replay *r, struct tb_err *err); /* the run itself */
+int tb_replay_prepare(struct tb_replay *r, struct tb_err *err); /* mode, writer of the report */
+int tb_replay_load(struct tb_replay *r, struct tb_err *err);    /* modules, capture files */
+int tb_replay_plan(struct tb_replay *r, struct tb_err *err);    /* users, addresses, schedule */
+int tb_replay_open(struct tb_replay *r, struct tb_err *err);    /* packet I/O, report file */
+int tb_replay_drop(struct tb_replay *r, struct tb_err *err);    /* privileges */
+int tb_replay_play(struct tb_replay *r, struct tb_err *err);    /* the run itself */
 void tb_replay_free(struct tb_replay *r);
 
 /* Summary, JSON report, --fail-on: TB_EXIT_OK or TB_EXIT_FAILED, or -errno with words. */

@@ -115,8 +115,10 @@ static int check_fail_on(const struct tb_options *o, struct tb_err *err)
 
 static int play(struct tb_replay *r, struct tb_err *err)
 {
-    int rc = tb_replay_load(r, err);
+    int rc = tb_replay_prepare(r, err);
 
+    if (rc == 0)
+        rc = tb_replay_load(r, err);
     if (rc == 0)
         rc = tb_replay_plan(r, err);
     if (rc == 0 && r->options->dry_run) {
@@ -139,7 +141,7 @@ int main(int argc, char **argv)
 {
     struct tb_options options;
     struct tb_err err = {""};
-    struct tb_replay run = {.options = &options, .stop = &stop_requested, .report_fd = -1};
+    struct tb_replay run = {.options = &options, .stop = &stop_requested, .writer.fd = -1};
     char *command = join(argc, argv);
     int status;
 

@@ -246,8 +246,12 @@ static int set_key(struct tb_options *o, const char *key, const json_t *value,
     const struct tb_option *option = &tb_option_table[index];
     if (option->type == TB_OPTION_ACTION || !strcmp(key, "config"))
         return tb_err_set(err, -EINVAL, "belongs on the command line only");
-    if (tb_option_shadowed(option, given))
-        return 0;
+    if (tb_option_shadowed(option, given)) { /* of no effect, but a mistake all the same */
+        struct tb_options unused = {0};
+        int rc = set_value(&unused, option, value, err);
+        tb_options_free(&unused);
+        return rc;
+    }
     given[index] = TB_GIVEN_FILE | (json_is_false(value) ? TB_GIVEN_OFF : 0);
     return set_value(o, option, value, err);
 }

@@ -155,14 +155,6 @@ int tb_item_shard(struct tb_options *o, const char *text, struct tb_err *err)
                       (int) SHARD_MAX, text);
 }
 
-int tb_item_rtt(struct tb_options *o, const char *text, struct tb_err *err)
-{
-    if (strcmp(text, "captured"))
-        return tb_err_set(err, -EINVAL, "must be 'captured', not '%s'", text);
-    o->rtt_captured = true;
-    return 0;
-}
-
 int tb_item_config(struct tb_options *o, const char *text, struct tb_err *err)
 {
     return 0;

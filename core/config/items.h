@@ -17,7 +17,6 @@ int tb_item_tun(struct tb_options *o, const char *text, struct tb_err *err);
 /* "K/N". */
 int tb_item_shard(struct tb_options *o, const char *text, struct tb_err *err);
 /* "captured". */
-int tb_item_rtt(struct tb_options *o, const char *text, struct tb_err *err);
 /* Accepts anything: the file is read before the command line's values are set. */
 int tb_item_config(struct tb_options *o, const char *text, struct tb_err *err);
 

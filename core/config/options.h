@@ -80,7 +80,6 @@ struct tb_options {
     struct tb_strings fail_on;
     bool check, check_target, dry_run;
     char *dump;
-    bool rtt_captured; /* --rtt captured */
     bool verbose;
     bool help, version;
 };

@@ -93,8 +93,6 @@ const struct tb_option tb_option_table[] = {
      .fallback = "1", .help = "wait for the server's FIN where it closed first when captured"},
     {0, "hold", "SEC", TB_OPTION_DECIMAL, TB_GROUP_TIME, AT(hold_s), .max = TIMER_MAX_S,
      .help = "keep sessions open that long after their last request"},
-    {0, "rtt", "captured", TB_OPTION_WORD, TB_GROUP_TIME, .item = tb_item_rtt,
-     .help = "captured: delay packets as the captured client's distance did"},
 
     /* --- protocol --- */
     {0, "module", "NAME|PATH", TB_OPTION_STRING, TB_GROUP_MODULE, AT(module), .rivals = {"comet"},

@@ -25,6 +25,7 @@ struct thread {
     struct tb_stats *copy;
     pthread_t id;
     bool started;
+    _Atomic uint64_t open; /* sessions now, for the sum of all workers */
     atomic_int want, have; /* number of the copy asked for, and of the one that is there */
     atomic_int stop;       /* enum tb_stop */
     atomic_bool done;
@@ -55,6 +56,7 @@ static void *run_worker(void *arg)
     while (!tb_worker_is_done(w)) {
         tb_worker_stop(w, (enum tb_stop) atomic_load_explicit(&t->stop, memory_order_relaxed));
         bool more = tb_worker_tick(w, tb_clock_mono_us(), tb_clock_real_us());
+        atomic_store_explicit(&t->open, w->stats.open, memory_order_relaxed);
         int want = atomic_load_explicit(&t->want, memory_order_relaxed);
         if (want != atomic_load_explicit(&t->have, memory_order_relaxed))
             publish(t, want);
@@ -110,8 +112,6 @@ static void collect(struct run *r)
             pause_us(1000);
         tb_stats_merge(r->total, t->copy);
     }
-    if (r->total->open > r->peak)
-        r->peak = r->total->open;
 }
 
 /* What was added since the last second. */
@@ -147,6 +147,17 @@ static void report(struct run *r, bool finished,
         on_progress(ctx, &p);
 }
 
+/* The most that were open at once, of all workers together: as often as the reporter looks. */
+static void sample_open(struct run *r)
+{
+    uint64_t open = 0;
+
+    for (uint32_t i = 0; i < r->count; i++)
+        open += atomic_load_explicit(&r->threads[i].open, memory_order_relaxed);
+    if (open > r->peak)
+        r->peak = open;
+}
+
 static void watch(struct run *r, const volatile int *stop,
                   void (*on_progress)(void *, const struct tb_engine_progress *), void *ctx)
 {
@@ -154,6 +165,7 @@ static void watch(struct run *r, const volatile int *stop,
 
     while (!all_done(r)) {
         pause_us(all_done(r) ? 0 : POLL_US / 5);
+        sample_open(r);
         if (*stop)
             for (uint32_t i = 0; i < r->count; i++)
                 atomic_store_explicit(&r->threads[i].stop, TB_STOP_ABORT, memory_order_relaxed);
@@ -171,13 +183,16 @@ static void result_of(const struct run *r, struct tb_engine_result *out)
     memset(out, 0, sizeof *out);
     for (uint32_t i = 0; i < r->count; i++) {
         const struct tb_worker *w = r->threads[i].worker;
+        if (w->stats.peak > out->peak)
+            out->peak = w->stats.peak;
         if (w->first_syn_us && w->first_syn_us < first)
             first = w->first_syn_us;
         if (w->last_end_us > last)
             last = w->last_end_us;
     }
     out->stats = *r->total;
-    out->peak = r->count == 1 ? r->total->peak : r->peak;
+    if (r->peak > out->peak)
+        out->peak = r->peak;
     uint64_t now = tb_clock_mono_us();
     out->duration_us = last > first ? last - first : 0;
     out->started_real_us = tb_clock_real_us() - (first < now ? now - first : 0);

@@ -87,6 +87,7 @@ static void flush(struct tb_tcp_env *env)
     if (env->frame_count > 0)
         tb_io_send(w->io, env->frames, env->frame_count);
     env->frame_count = 0;
+    env->gather_used = 0;
 }
 
 /* --- life
@@ -163,6 +164,8 @@ int tb_worker_init(struct tb_worker *w, const struct tb_engine_config *config, s
     w->tcp.timeout_us = config->timeout_us;
     w->tcp.frames = w->frames;
     w->tcp.frame_room = TB_WORKER_BATCH;
+    w->tcp.gather = w->gather;
+    w->tcp.gather_room = sizeof w->gather;
     w->tcp.flush = flush;
     w->tcp.deliver = deliver;
     w->tcp.release = release;
@@ -461,6 +464,7 @@ static uint32_t take_packets(struct tb_worker *w)
     uint32_t n = tb_io_recv(w->io, w->packets, TB_WORKER_BATCH);
 
     w->stats.packets_received += n;
+    w->tcp.is_behind = n == TB_WORKER_BATCH;
     for (uint32_t i = 0; i < n; i++)
         input(w, &w->packets[i]);
     return n;

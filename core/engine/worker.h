@@ -16,6 +16,7 @@
 #include "engine/user.h"
 #include "io/io.h"
 
+enum { TB_WORKER_GATHER = 128 * 1024 };
 enum { TB_WORKER_BATCH = 256, TB_WORKER_DIRTY = 8 * TB_WORKER_BATCH };
 
 /* What a module hook is given: the worker and the user it is about. */
@@ -52,6 +53,7 @@ struct tb_worker {
     uint32_t dirty[TB_WORKER_DIRTY];
     uint32_t dirty_count;
     struct tb_frame frames[TB_WORKER_BATCH];
+    uint8_t gather[TB_WORKER_GATHER];
     struct tb_packet packets[TB_WORKER_BATCH];
     uint8_t *scratch; /* a request's bytes in one piece, for modules */
     uint32_t scratch_bytes;

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -231,13 +232,14 @@ static int attach_filter(int fd, const struct tb_io_setup *s, struct tb_err *err
     int len = program ? tb_steer_filter(s->clients, s->client_count, program) : -ENOMEM;
     struct sock_fprog p = {.len = (uint16_t) len, .filter = program};
     int e = len < 0 ? len : 0;
-    if (e == -E2BIG)
+    if (e == 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof p) < 0)
+        e = -errno;
+    if (e == -E2BIG || e == -ENOMEM) /* the latter: beyond net.core.optmem_max */
         tb_err_set(err, e,
                    "%u client ranges are too many for a kernel filter: give fewer, larger ones",
                    s->client_count);
-    else if (e == 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof p) < 0)
-        e = tb_err_set(err, -errno, "the kernel does not take our packet filter: %s",
-                       strerror(errno));
+    else if (e)
+        tb_err_set(err, e, "the kernel does not take our packet filter: %s", strerror(-e));
     free(program);
     return e;
 }
@@ -289,12 +291,30 @@ static int ring_open(struct capture_io *c, const struct tb_io_setup *s, uint32_t
     return 0;
 }
 
+/* What a target on this host answers never passes a device, and with our blackhole routes goes
+ * nowhere at all. */
+static int check_targets(struct tb_nl *nl, const struct tb_io_setup *s, struct tb_err *err)
+{
+    for (uint32_t i = 0; i < s->target_count; i++) {
+        struct tb_route route;
+        char text[TB_ADDR_TEXT];
+        if (tb_nl_route_to(nl, &s->targets[i].addr, 0, &route) == 0 && route.type == RTN_LOCAL)
+            return tb_err_set(err, -EADDRNOTAVAIL,
+                              "the target %s is an address of this host, whose answers cannot be "
+                              "captured: use --tun instead of -s local:",
+                              tb_addr_format(&s->targets[i].addr, text));
+    }
+    return 0;
+}
+
 static int group_new(const struct tb_io_setup *s, struct capture_group **out, struct tb_err *err)
 {
     struct capture_group *g = calloc(1, sizeof *g);
     if (!g)
         return tb_err_set(err, -ENOMEM, "out of memory");
     int e = tb_nl_open(&g->nl, err);
+    if (e == 0)
+        e = check_targets(&g->nl, s, err);
     if (e == 0)
         e = tb_overlap_check(&g->nl, s, false, err);
     if (e == 0)

@@ -154,6 +154,13 @@ static void emit(struct assembler *a, struct sock_filter i)
         a->out[a->len++] = i;
 }
 
+/* Let the unconditional jump at `at` lead to what is emitted next. */
+static void patch_jump(struct assembler *a, uint32_t at)
+{
+    if (!a->full)
+        a->out[at].k = a->len - at - 1;
+}
+
 static void emit_load(struct assembler *a, uint16_t size, uint32_t offset)
 {
     emit(a, stmt((uint16_t) (BPF_LD | size | BPF_ABS), offset));
@@ -196,21 +203,36 @@ static void emit_v4(struct assembler *a, const struct tb_io_range *ranges, uint3
     emit(a, stmt(BPF_RET | BPF_K, 0));
 }
 
+static bool same_network(const struct tb_io_range *a, const struct tb_io_range *b)
+{
+    return memcmp(a->first.b, b->first.b, 12) == 0;
+}
+
+/* Ranges are sorted: those that share their first 96 bits are looked at together, behind one
+ * comparison of these. Jumps that may be long are unconditional ones; they are put right when the
+ * end of the group is known. */
 static void emit_v6(struct assembler *a, const struct tb_io_range *ranges, uint32_t count)
 {
     emit_load(a, BPF_B, 6); /* next header */
     emit_require(a, 6);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0, next; i < count; i = next) {
+        next = i + 1;
         if (tb_addr_is_v4(&ranges[i].first))
             continue;
-        /* The first 96 bits word by word, each with a jump to behind this range. */
-        for (uint8_t word = 0; word < 3; word++) {
-            emit_load(a, BPF_W, V6_DST + 4u * word);
-            emit(a, jump(BPF_JEQ, addr_word(&ranges[i].first, 4u * word), 0,
-                         (uint8_t) (8 - 2 * word)));
+        uint32_t exits[3];
+        for (uint32_t word = 0; word < 3; word++) {
+            emit_load(a, BPF_W, V6_DST + 4 * word);
+            emit(a, jump(BPF_JEQ, addr_word(&ranges[i].first, 4 * word), 1, 0));
+            exits[word] = a->len;
+            emit(a, stmt(BPF_JMP | BPF_JA, 0));
         }
         emit_load(a, BPF_W, V6_DST_LOW);
         emit_range(a, &ranges[i]);
+        for (; next < count && same_network(&ranges[i], &ranges[next]); next++)
+            emit_range(a, &ranges[next]);
+        emit(a, stmt(BPF_RET | BPF_K, 0));
+        for (int word = 0; word < 3; word++)
+            patch_jump(a, exits[word]);
     }
     emit(a, stmt(BPF_RET | BPF_K, 0));
 }
@@ -230,7 +252,7 @@ int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, struct soc
     uint32_t to_v6 = a.len;
     emit(&a, stmt(BPF_JMP | BPF_JA, 0));
     emit_v4(&a, merged, count);
-    out[to_v6].k = a.len - to_v6 - 1;
+    patch_jump(&a, to_v6);
     emit_require(&a, ETH_P_IPV6);
     emit_v6(&a, merged, count);
     free(merged);

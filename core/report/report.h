@@ -53,6 +53,18 @@ json_t *tb_report_json(const struct tb_report_input *in);
 /* Write it to `path` (through a temporary file in the same folder, renamed; "-" is stdout). */
 int tb_report_write(const json_t *report, const char *path, struct tb_err *err);
 
+/* The same by another process, which is started while this one may still write there and privileges
+ * have not been dropped yet. It waits until the report is handed to it, and ends without a trace
+ * when this process ends before. Start it before threads and packet I/O. */
+struct tb_report_writer {
+    int fd; /* socket to the writer; -1: none was started */
+    int pid;
+};
+int tb_report_writer_start(struct tb_report_writer *w, const char *path, struct tb_err *err);
+/* Hand the report over and wait until it is written. */
+int tb_report_writer_finish(struct tb_report_writer *w, const json_t *report, struct tb_err *err);
+void tb_report_writer_stop(struct tb_report_writer *w);
+
 /* The end-of-run summary: sessions, verdicts, latency table, slowest second, what to look at. */
 void tb_report_summary(const struct tb_report_input *in, FILE *out);
 

@@ -201,22 +201,50 @@ static void fin_was_sent(struct tb_tcp *c)
         c->state = TB_TCP_LAST_ACK;
 }
 
-/* Send up to `most` bytes at `offset`, within one span; a FIN rides on the last ones. Returns the
- * sequence space used. */
+/* Payload of at most `most` bytes at `offset`: in place when one span holds as much as a segment,
+ * else put together from several, so that requests do not go out in crumbs. */
+static const uint8_t *payload_at(struct tb_tcp_env *env, const struct tb_tcp *c,
+                                 struct tb_tcp_busy *b, uint64_t offset, uint64_t most,
+                                 uint32_t *len)
+{
+    const struct tb_tcp_span *s = span_at(env, b, offset);
+    uint64_t here = s->from + s->len - offset;
+    const uint8_t *in_place = s->data + (offset - s->from);
+
+    if (here >= most || here >= c->mss || !s->next) {
+        *len = (uint32_t) (here < most ? here : most);
+        return in_place;
+    }
+    uint32_t want = (uint32_t) (most < c->mss ? most : c->mss), have = 0;
+    if (env->gather_room - env->gather_used < want)
+        env->flush(env);
+    uint8_t *out = env->gather + env->gather_used;
+    while (have < want) {
+        uint64_t n = s->from + s->len - (offset + have);
+        if (n > want - have)
+            n = want - have;
+        memcpy(out + have, s->data + (offset + have - s->from), n);
+        have += (uint32_t) n;
+        if (!s->next)
+            break;
+        s = tb_pool_at(&env->spans, s->next);
+    }
+    env->gather_used += have;
+    *len = have;
+    return out;
+}
+
+/* Send up to `most` bytes at `offset`; a FIN rides on the last ones. Returns the sequence space
+ * used. */
 static uint64_t send_at(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b,
                         const struct tb_tcp_path *path, uint64_t offset, uint64_t most)
 {
     const uint8_t *payload = NULL;
-    uint64_t len = 0;
+    uint32_t len = 0;
     uint8_t flags = 0;
 
-    if (offset < b->snd_end) {
-        const struct tb_tcp_span *s = span_at(env, b, offset);
-        payload = s->data + (offset - s->from);
-        len = s->from + s->len - offset;
-        if (len > most)
-            len = most;
-    }
+    if (offset < b->snd_end)
+        payload = payload_at(env, c, b, offset, most, &len);
     if (offset + len == b->snd_end) {
         flags |= TB_TCP_PSH;
         if (c->flags & TB_TCP_FIN_QUEUED) {
@@ -226,7 +254,7 @@ static uint64_t send_at(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
     }
     if (len == 0)
         flags &= (uint8_t) ~TB_TCP_PSH;
-    emit(env, c, path, flags, offset, payload, (uint32_t) len);
+    emit(env, c, path, flags, offset, payload, len);
     uint64_t end = offset + len + (flags & TB_TCP_FIN ? 1 : 0);
     if (offset < b->snd_max) {
         env->retransmitted++;

@@ -147,6 +147,7 @@ struct tb_tcp_path {
 struct tb_tcp_env {
     uint64_t now_us, real_us;
     uint64_t epoch_us;   /* of the wheel */
+    bool is_behind;      /* received packets wait unread: an ACK may be among them */
     uint8_t isn_key[16]; /* from the machine, not the run: see open.c */
     uint32_t mtu;        /* largest IP packet sent */
     uint32_t gso_max;    /* largest payload of a frame cut by the device; 0: none */
@@ -156,6 +157,8 @@ struct tb_tcp_env {
     struct tb_pool spans, blocks;
 
     struct tb_frame *frames; /* the batch */
+    uint8_t *gather; /* payload of frames that cross spans; emptied by flush() */
+    uint32_t gather_used, gather_room;
     uint32_t frame_count, frame_room;
     void (*flush)(struct tb_tcp_env *env); /* empties the batch when it is full */
 

@@ -8,6 +8,8 @@
 /* RFC 6298 asks for a minimum of 1 s; every system in use takes about 200 ms, which is what the
  * captured clients did. */
 enum { RTO_MIN_US = 200000, RTO_INITIAL_US = 1000000, RTO_MAX_US = 60000000, BACKOFF_MAX = 12 };
+/* How long a retransmission waits for packets that have come but were not read yet. */
+enum { BEHIND_US = 10000 };
 
 void tb_tcp_rtt_sample(struct tb_tcp *c, uint64_t rtt_us)
 {
@@ -89,7 +91,9 @@ unsigned tb_tcp_timer(struct tb_tcp_env *env, struct tb_tcp *c)
     if (tb_tcp_tick_due(env, c->rtx_at)) {
         struct tb_tcp_busy *b = tb_tcp_busy(env, c);
         c->rtx_at = 0;
-        if (b)
+        if (b && env->is_behind)
+            c->rtx_at = tb_tcp_tick_in(env, BEHIND_US);
+        else if (b)
             events = retransmission_due(env, c, b);
     }
     return events;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int tb_capture_open(struct tb_capture *c, const char *path, struct tb_err *err)
+int tb_capture_file_open(struct tb_capture *c, const char *path, struct tb_err *err)
 {
     const uint8_t *data;
     memset(c, 0, sizeof *c);
@@ -26,7 +26,7 @@ int tb_capture_open(struct tb_capture *c, const char *path, struct tb_err *err)
                       path);
 }
 
-void tb_capture_close(struct tb_capture *c)
+void tb_capture_file_close(struct tb_capture *c)
 {
     tb_reader_close(&c->reader);
     free(c->interfaces);

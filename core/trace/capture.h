@@ -54,12 +54,12 @@ struct tb_capture {
 };
 
 /* Open a capture file and read its head; 0 or -errno with words (-EBADMSG: not a capture file).
- * tb_capture_close() may follow in either case. */
-int tb_capture_open(struct tb_capture *c, const char *path, struct tb_err *err);
-void tb_capture_close(struct tb_capture *c);
+ * tb_capture_file_close() may follow in either case. */
+int tb_capture_file_open(struct tb_capture *c, const char *path, struct tb_err *err);
+void tb_capture_file_close(struct tb_capture *c);
 
 /* The next record, valid until the next call; false at the end. */
-static inline bool tb_capture_next(struct tb_capture *c, struct tb_record *r)
+static inline bool tb_capture_file_next(struct tb_capture *c, struct tb_record *r)
 {
     return c->next(c, r);
 }

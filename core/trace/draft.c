@@ -18,37 +18,6 @@ enum {
     REQUEST_MAX = 1 << 30    /* bytes of one record; more of them follow as continued */
 };
 
-/* Freed records, reused for the same purpose. */
-struct tb_draft_spare {
-    struct tb_draft_spare *next;
-};
-
-static void *take(struct tb_drafting *shared, struct tb_draft_spare **spares, size_t bytes)
-{
-    void *p = *spares;
-    if (p)
-        *spares = (*spares)->next;
-    else
-        p = tb_arena_alloc(&shared->trace->records, bytes, 8);
-    if (p)
-        memset(p, 0, bytes);
-    else
-        shared->out_of_memory = true;
-    return p;
-}
-
-static void give(struct tb_draft_spare **spares, void *p)
-{
-    struct tb_draft_spare *s = p;
-    s->next = *spares;
-    *spares = s;
-}
-
-static uint64_t distance(uint64_t from_us, uint64_t to_us)
-{
-    return to_us > from_us ? to_us - from_us : 0;
-}
-
 /* Packets that overtook each other do not turn time back. */
 static uint64_t advance_time(const struct tb_draft *d, uint64_t time_us)
 {
@@ -58,79 +27,11 @@ static uint64_t advance_time(const struct tb_draft *d, uint64_t time_us)
     return time_us;
 }
 
-/* --- storing client bytes ----------------------------------------------------------------- */
-
-/* Room behind the last byte stored, in the newest chunk or a new one: at least 1 byte. */
-static struct tb_chunk *make_room(struct tb_draft *d, uint32_t wanted)
-{
-    struct tb_arena *a = &d->shared->trace->bytes;
-    struct tb_chunk *c = d->tail;
-    if (c && c->len < c->room)
-        return c;
-    if (c && wanted <= UINT32_MAX - c->room &&
-        tb_arena_extend(a, c, sizeof *c + c->room, sizeof *c + c->room + wanted) == 0) {
-        c->room += wanted;
-        return c;
-    }
-    uint64_t room = d->script->client_bytes / 8;
-    if (room > CHUNK_MAX)
-        room = CHUNK_MAX;
-    if (room < wanted)
-        room = wanted;
-    struct tb_chunk *next = tb_arena_alloc(a, sizeof *next + room, _Alignof(struct tb_chunk));
-    if (!next) {
-        d->shared->out_of_memory = true;
-        return NULL;
-    }
-    atomic_init(&next->next, NULL);
-    next->len = 0;
-    next->room = (uint32_t) room;
-    if (c)
-        atomic_store_explicit(&c->next, next, memory_order_release);
-    else
-        d->cut_chunk = next;
-    d->tail = next;
-    return next;
-}
-
-static void store(struct tb_draft *d, const uint8_t *bytes, uint32_t len)
-{
-    while (len > 0) {
-        struct tb_chunk *c = make_room(d, len);
-        if (!c)
-            return;
-        uint32_t n = c->room - c->len < len ? c->room - c->len : len;
-        memcpy(c->data + c->len, bytes, n);
-        c->len += n;
-        bytes += n;
-        len -= n;
-        d->script->client_bytes += n;
-    }
-}
-
 /* --- cutting requests ---------------------------------------------------------------------- */
 
 static struct tb_draft_mark mark_now(const struct tb_draft *d, uint64_t offset, uint64_t time_us)
 {
     return (struct tb_draft_mark){offset, time_us, d->response_us, d->script->responses};
-}
-
-/* The bytes up to `len` behind the last cut now belong to a request. */
-static void pass(struct tb_draft *d, uint32_t len)
-{
-    d->cut += len;
-    while (len > 0) {
-        uint32_t n = d->cut_chunk->len - d->cut_at;
-        if (n == 0) {
-            d->cut_chunk = atomic_load_explicit(&d->cut_chunk->next, memory_order_relaxed);
-            d->cut_at = 0;
-            continue;
-        }
-        if (n > len)
-            n = len;
-        d->cut_at += n;
-        len -= n;
-    }
 }
 
 /* What the request counts its think time from, and how long that was. */
@@ -140,10 +41,10 @@ static void set_think(const struct tb_draft *d, struct tb_request *r,
     bool follows_response = !d->last || first->responses > d->last->waits_for;
     r->waits_for = first->responses;
     if (follows_response && !(r->flags & TB_REQ_CONTINUED)) {
-        r->think_us = distance(first->response_us, first->time_us);
+        r->think_us = tb_draft_distance(first->response_us, first->time_us);
     } else {
         r->flags |= TB_REQ_PIPELINED;
-        r->think_us = distance(d->request_us, first->time_us);
+        r->think_us = tb_draft_distance(d->request_us, first->time_us);
     }
 }
 
@@ -152,7 +53,7 @@ static struct tb_request *add_request(struct tb_draft *d, const struct tb_draft_
                                       uint32_t len, uint16_t flags, uint64_t note)
 {
     struct tb_script *s = d->script;
-    struct tb_request *r = take(d->shared, &d->shared->requests, sizeof *r);
+    struct tb_request *r = tb_draft_take(d->shared, &d->shared->requests, sizeof *r);
     if (!r)
         return NULL;
     r->chunk = d->cut_chunk;
@@ -163,7 +64,7 @@ static struct tb_request *add_request(struct tb_draft *d, const struct tb_draft_
     set_think(d, r, first);
     r->index = flags & TB_REQ_CONTINUED ? d->last->index : d->index++;
     s->requests += !(flags & (TB_REQ_CONTINUED | TB_REQ_PART));
-    pass(d, len);
+    tb_draft_pass(d, len);
     d->request_us = first->time_us;
     atomic_store_explicit(d->last ? &d->last->next : &s->first, r, memory_order_release);
     d->last = r;
@@ -223,6 +124,11 @@ static struct tb_request *cut(struct tb_draft *d, uint64_t end, uint16_t flags, 
     return r;
 }
 
+void tb_draft_cut_rest(struct tb_draft *d, uint16_t flags)
+{
+    cut(d, d->script->client_bytes, flags, 0);
+}
+
 /* --- responses ------------------------------------------------------------------------------ */
 
 static void count_response(struct tb_draft *d, uint64_t end)
@@ -250,7 +156,7 @@ static void greet(struct tb_script *s, uint64_t bytes, uint32_t silence_us)
 
 /* Opaque streams: the server's bytes so far are a whole response. Bytes that it sends unasked
  * behind a response framed by a learner belong to no request. */
-static void end_byte_response(struct tb_draft *d)
+void tb_draft_end_run(struct tb_draft *d)
 {
     struct tb_script *s = d->script;
     uint64_t bytes = d->server_bytes - d->response_begin;
@@ -370,8 +276,8 @@ void tb_draft_opaque(struct tb_draft *d)
     d->awaited = NULL;
     if (d->script->client_bytes > d->cut) {
         if (d->run && d->server_bytes > d->response_begin)
-            end_byte_response(d);
-        cut(d, d->script->client_bytes, TB_REQ_BYTES, 0);
+            tb_draft_end_run(d);
+        tb_draft_cut_rest(d, TB_REQ_BYTES);
         d->run = true;
     }
 }
@@ -417,12 +323,12 @@ static int add_session(struct tb_trace *t, struct tb_script *s)
 int tb_draft_begin(struct tb_draft *d, struct tb_drafting *shared, struct tb_addr client,
                    uint16_t client_port, uint16_t transfer)
 {
-    struct tb_script *s = take(shared, &shared->scripts, sizeof *s);
+    struct tb_script *s = tb_draft_take(shared, &shared->scripts, sizeof *s);
     if (!s)
         return -ENOMEM;
     if (add_session(shared->trace, s) < 0) {
         shared->out_of_memory = true;
-        give(&shared->scripts, s);
+        tb_draft_give(&shared->scripts, s);
         return -ENOMEM;
     }
     s->client = client;
@@ -454,16 +360,16 @@ static void extend_run(struct tb_draft *d, uint64_t offset, uint32_t len, uint64
                        bool own_pause)
 {
     if (d->server_bytes > d->response_begin)
-        end_byte_response(d);
+        tb_draft_end_run(d);
     struct tb_draft_mark first = mark_now(d, offset, time_us);
     if (!d->run) {
         d->run = add_request(d, &first, len, TB_REQ_BYTES, 0) != NULL;
-    } else if ((own_pause && distance(d->client_us, time_us) >= OWN_PAUSE_US) ||
+    } else if ((own_pause && tb_draft_distance(d->client_us, time_us) >= OWN_PAUSE_US) ||
                len > REQUEST_MAX - d->last->len) {
         add_request(d, &first, len, TB_REQ_BYTES | TB_REQ_CONTINUED, 0);
     } else {
         d->last->len += len;
-        pass(d, len);
+        tb_draft_pass(d, len);
     }
 }
 
@@ -474,7 +380,7 @@ void tb_draft_client_bytes(struct tb_draft *d, const uint8_t *bytes, uint32_t le
         return;
     uint64_t offset = d->script->client_bytes;
     time_us = advance_time(d, time_us);
-    store(d, bytes, len);
+    tb_draft_store(d, bytes, len);
     if (d->shared->out_of_memory)
         return;
     if (d->opaque) {
@@ -500,7 +406,7 @@ void tb_draft_server_bytes(struct tb_draft *d, const uint8_t *bytes, uint64_t le
         return; /* on their way when the client was gone */
     time_us = advance_time(d, time_us);
     if (offset > d->response_begin) {
-        uint64_t pause_us = distance(d->server_us, time_us);
+        uint64_t pause_us = tb_draft_distance(d->server_us, time_us);
         if (pause_us > UINT32_MAX)
             pause_us = UINT32_MAX;
         if (pause_us > d->silence_us)
@@ -510,134 +416,4 @@ void tb_draft_server_bytes(struct tb_draft *d, const uint8_t *bytes, uint64_t le
     if (learns(d))
         d->shared->learner->data(d->shared->learner->ctx, d->state, d, TB_FROM_SERVER, offset,
                                  bytes, len, time_us);
-}
-
-/* --- ends ----------------------------------------------------------------------------------- */
-
-static uint64_t latest(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static void end_client(struct tb_draft *d, enum tb_end kind, uint64_t seen, uint64_t time_us)
-{
-    struct tb_script_end *e = &d->script->end;
-    if (e->client == TB_END_FIN && kind == TB_END_RST && d->server_bytes > d->response_begin)
-        e->client_rst = true;
-    if (e->client != TB_END_NONE)
-        return;
-    e->client = kind;
-    e->waits_for = d->script->responses;
-    if (seen > d->server_bytes)
-        seen = d->server_bytes;
-    e->bytes = seen > d->response_begin ? seen - d->response_begin : 0;
-    e->server_first = e->server != TB_END_NONE && d->server_end_us <= time_us;
-    uint64_t base_us = latest(d->client_us, d->server_us);
-    base_us = latest(base_us, d->response_us);
-    if (e->server_first)
-        base_us = latest(base_us, d->server_end_us);
-    e->delay_us = distance(base_us, time_us);
-}
-
-static void end_server(struct tb_draft *d, enum tb_end kind, uint64_t time_us)
-{
-    struct tb_script_end *e = &d->script->end;
-    if (e->server == TB_END_NONE) {
-        bool ends_response =
-            d->opaque && d->server_bytes > d->response_begin && (d->run || !d->last);
-        e->server_responses = d->script->responses + ends_response;
-        d->server_end_us = time_us;
-    }
-    if (kind == TB_END_FIN)
-        e->server_fin = true;
-    e->server = (uint8_t) kind;
-}
-
-void tb_draft_end(struct tb_draft *d, enum tb_dir dir, enum tb_end kind, uint64_t seen,
-                  uint64_t time_us)
-{
-    if (d->rejected)
-        return;
-    if (dir == TB_FROM_CLIENT)
-        end_client(d, kind, seen, time_us);
-    else
-        end_server(d, kind, time_us);
-}
-
-void tb_draft_forget_end(struct tb_draft *d)
-{
-    d->script->end = (struct tb_script_end){0};
-}
-
-/* Opaque streams: the response in progress when the session ended. When the client reset before it
- * had received all of it, it is none; when it closed its half before, all of it belongs to it. */
-static void end_last_run(struct tb_draft *d)
-{
-    struct tb_script_end *e = &d->script->end;
-    uint64_t bytes = d->server_bytes - d->response_begin;
-    if (bytes == 0)
-        return;
-    bool reset = e->client == TB_END_RST || e->client_rst;
-    if (reset && bytes > e->bytes) {
-        if (d->run)
-            d->last->response_bytes = bytes;
-        return;
-    }
-    bool was_complete = e->client != TB_END_NONE && bytes == e->bytes;
-    end_byte_response(d);
-    if (was_complete) {
-        e->waits_for = d->script->responses;
-        e->bytes = 0;
-    }
-}
-
-static void finish_script(struct tb_draft *d)
-{
-    struct tb_script *s = d->script;
-    struct tb_trace *t = d->shared->trace;
-    if (d->opaque)
-        end_last_run(d);
-    else if (s->client_bytes > d->cut)
-        cut(d, s->client_bytes, 0, 0); /* cut off by the end of the session */
-    if (d->tail) {
-        struct tb_chunk *c = d->tail;
-        tb_arena_trim(&t->bytes, c, sizeof *c + c->room, sizeof *c + c->len);
-    }
-    t->requests += s->requests;
-    t->client_bytes += s->client_bytes;
-    atomic_store_explicit(&s->complete, true, memory_order_release);
-}
-
-/* Give the records of an unused session back. */
-static void drop_script(struct tb_draft *d)
-{
-    struct tb_trace *t = d->shared->trace;
-    struct tb_request *r = tb_script_first(d->script);
-    while (r) {
-        struct tb_request *next = tb_script_next(r);
-        give(&d->shared->requests, r);
-        r = next;
-    }
-    t->sessions[d->script->number] = NULL;
-    while (t->session_count > 0 && !t->sessions[t->session_count - 1])
-        t->session_count--;
-    give(&d->shared->scripts, d->script);
-}
-
-void tb_draft_close(struct tb_draft *d, const char *skip)
-{
-    const struct tb_learner *learner = d->shared->learner;
-    d->closing = true;
-    if (learner && learner->end)
-        learner->end(learner->ctx, d->state, d, !skip && !d->rejected);
-    if (!skip && d->rejected)
-        skip = d->shared->trace->skipped[d->rejected - 1].reason;
-    if (skip) {
-        tb_trace_skip(d->shared->trace, skip);
-        drop_script(d);
-    } else {
-        finish_script(d);
-    }
-    free(d->marks);
-    *d = (struct tb_draft){0};
 }

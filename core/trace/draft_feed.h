@@ -94,6 +94,28 @@ static inline bool tb_draft_is_rejected(const struct tb_draft *d)
  * learner has one; then it is counted under that. The draft is dead afterwards. */
 void tb_draft_close(struct tb_draft *d, const char *skip);
 
+/* --- between draft.c, draft_memory.c and draft_end.c --------------------------------------- */
+
+/* A zeroed record of `bytes`, from those given back or new; NULL when memory is out. */
+void *tb_draft_take(struct tb_drafting *shared, struct tb_draft_spare **spares, size_t bytes);
+void tb_draft_give(struct tb_draft_spare **spares, void *p);
+
+/* Append to the client's bytes. */
+void tb_draft_store(struct tb_draft *d, const uint8_t *bytes, uint32_t len);
+/* The next `len` bytes behind the last cut now belong to a request. */
+void tb_draft_pass(struct tb_draft *d, uint32_t len);
+/* Cut what is not cut yet. */
+void tb_draft_cut_rest(struct tb_draft *d, uint16_t flags);
+/* Opaque streams: the server's bytes so far are a whole response. */
+void tb_draft_end_run(struct tb_draft *d);
+
+static inline uint64_t tb_draft_distance(uint64_t from_us, uint64_t to_us)
+{
+    return to_us > from_us ? to_us - from_us : 0;
+}
+
+/* --- the trace's own ------------------------------------------------------------------------ */
+
 /* skip.c: the place of `reason` in t->skipped, made when new. */
 uint32_t tb_trace_skip_index(struct tb_trace *t, const char *reason);
 /* skip.c: append a sentence to the trace's warning, as far as there is room. */

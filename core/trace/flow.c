@@ -280,7 +280,7 @@ static bool make_piece(const struct tb_flow *flow, enum tb_dir dir, const struct
     uint32_t seq = seg->seq + ((seg->flags & TB_TCP_SYN) != 0);
     int64_t offset = tb_seq_unwrap(seq, s->base, s->next);
     uint32_t skip = 0;
-    if (offset > (int64_t) s->next + FAR)
+    if (s->fin || offset > (int64_t) s->next + FAR)
         return false;
     if (offset < 0) { /* probes of the first byte's predecessor */
         if (offset < -(int64_t) seg->payload_claimed)
@@ -297,7 +297,7 @@ static bool make_piece(const struct tb_flow *flow, enum tb_dir dir, const struct
     if (seg->opt.has_ts && mss > TIMESTAMP_OPTION)
         mss -= TIMESTAMP_OPTION;
     p->full = p->len > 0 && p->len % mss == 0;
-    return p->offset + p->len > s->next || (p->end != TB_END_NONE && !s->fin);
+    return p->offset + p->len > s->next || p->end != TB_END_NONE;
 }
 
 static void take_bytes(struct tb_flows *f, struct tb_flow *flow, enum tb_dir dir,

@@ -17,6 +17,7 @@
 #include "trace/filter.h"
 #include "trace/flow.h"
 #include "trace/fragment.h"
+#include "trace/verify.h"
 
 enum { ARENA_BYTES = 1 << 20, PROGRESS_BYTES = 4 << 20 };
 
@@ -26,6 +27,7 @@ struct load {
     struct tb_flows flows;
     struct tb_filter filter;
     struct tb_fragments fragments;
+    struct tb_verify verify;
     uint64_t total_bytes; /* of all files */
     uint64_t done_bytes;  /* of the files before the current one */
     uint64_t told_bytes;
@@ -79,7 +81,7 @@ static void load_record(struct load *l, const struct tb_record *r)
     bool fragment = ip.more_fragments || ip.fragment_offset > 0;
     if (fragment && !tb_fragments_add(&l->fragments, &ip, r->time_us))
         return;
-    if (tb_tcp_parse(&ip, &seg) < 0) {
+    if (tb_tcp_parse(&ip, &seg) < 0 || !tb_verify_segment(&l->verify, &ip, &seg)) {
         t->bad_packets++;
         return;
     }
@@ -113,10 +115,10 @@ static int load_file(struct load *l, const char *path, struct tb_err *err)
 {
     struct tb_capture c;
     struct tb_record r;
-    int rc = tb_capture_open(&c, path, err);
+    int rc = tb_capture_file_open(&c, path, err);
     if (rc == 0) {
         l->t->files++;
-        while (!tb_flows_out_of_memory(&l->flows) && tb_capture_next(&c, &r)) {
+        while (!tb_flows_out_of_memory(&l->flows) && tb_capture_file_next(&c, &r)) {
             load_record(l, &r);
             tell_progress(l, c.reader.file_bytes);
         }
@@ -126,7 +128,7 @@ static int load_file(struct load *l, const char *path, struct tb_err *err)
             rc = tb_err_set(err, -ENOMEM, "%s: out of memory after %llu packets", path,
                             (unsigned long long) c.records);
     }
-    tb_capture_close(&c);
+    tb_capture_file_close(&c);
     return rc;
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 core_libtbcore_la_SOURCES += \
 	%D%/capture.c %D%/capture.h \
-	%D%/draft.c %D%/draft.h %D%/draft_feed.h \
+	%D%/draft.c %D%/draft.h %D%/draft_end.c %D%/draft_feed.h %D%/draft_memory.c \
 	%D%/ended.c %D%/ended.h \
 	%D%/filter.c %D%/filter.h \
 	%D%/flow.c %D%/flow.h \
@@ -13,4 +13,5 @@ core_libtbcore_la_SOURCES += \
 	%D%/reassembly.c %D%/reassembly.h \
 	%D%/script.h \
 	%D%/skip.c \
-	%D%/table.c %D%/table.h
+	%D%/table.c %D%/table.h \
+	%D%/verify.c %D%/verify.h

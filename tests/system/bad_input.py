@@ -7,13 +7,13 @@ import struct
 import captures
 import lab
 
-GOOD = "http-keepalive.pcap"
+GOOD = "http-keepalive"
 TUN = ["-x", "80-%s:80" % lab.TARGET, "--tun"]
 
 
 def files(folder):
     """Damaged capture files made of a good one."""
-    good = captures.path(GOOD).read_bytes()
+    good = captures.data(GOOD)
     made = {
         "empty": b"", "noise": bytes(range(256)) * 64, "header only": good[:24],
         "link type": good[:20] + struct.pack("<I", 147) + good[24:],
@@ -22,7 +22,7 @@ def files(folder):
         "absurd": records(good, 300) + struct.pack("<IIII", 1, 0, 0xFFFFFFF0, 0xFFFFFFF0),
         "text": b'{\n  "users": 10,\n  "usres": 11\n}\n',
         "range": b'{\n  "users": -4\n}\n', "syntax": b'{ "users": 10,, }\n',
-        "type": b'{ "tun": "yes" }\n',
+        "type": b'{ "quiet": "yes" }\n',
     }
     paths = {}
     for name, data in made.items():
@@ -63,7 +63,7 @@ def refused(l, target):
         ("not a capture", [1], ["noise.pcap"], TUN + ["-f", made["noise"]]),
         ("no packets", [1], [], TUN + ["-f", made["header only"]]),
         ("an unknown link type", [1], ["147"], TUN + ["-f", made["link type"]]),
-        ("truncated packets only", [1], [], TUN + ["-f", captures.path("http-snaplen96.pcap")]),
+        ("truncated packets only", [1], [], TUN + ["-f", captures.path("http-snaplen96")]),
         ("a transfer that matches nothing", [1], [], ["-x", "81-%s:80" % lab.TARGET, "--tun"]
          + good),
         ("a filter that leaves nothing", [1], [], TUN + good + ["-F", "port 9"]),
@@ -72,7 +72,7 @@ def refused(l, target):
         ("a value out of range", [1], ["range", "2", "users"],
          TUN + good + ["--config", made["range"]]),
         ("a JSON error", [1], ["syntax"], TUN + good + ["--config", made["syntax"]]),
-        ("a wrong type", [1], ["type", "tun"], TUN + good + ["--config", made["type"]]),
+        ("a wrong type", [1], ["type", "quiet"], TUN + good + ["--config", made["type"]]),
         ("too few addresses", [1], ["more"], TUN + good + few),
         ("a module nobody has", [1], ["nosuchmodule", "tcpburn"],
          TUN + good + ["--module", "nosuchmodule"]),

@@ -2,6 +2,7 @@
 """The captures of tests/captures and what a replay of them must deliver, from their manifest
 (made with tshark, not with tcpburn)."""
 import collections
+import functools
 import hashlib
 import json
 import os
@@ -14,17 +15,29 @@ import recorder
 FOLDER = pathlib.Path(os.environ.get("TB_CAPTURES") or lab.SRC / "tests" / "captures")
 
 
-def path(name):
-    return FOLDER / name
-
-
+@functools.cache
 def manifest():
-    return {f["file"]: f for f in json.loads((FOLDER / "manifest.json").read_text())["files"]}
+    """Name without suffixes -> entry of the manifest."""
+    entries = json.loads((FOLDER / "manifest.json").read_text())["files"]
+    return {e["file"].split(".", 1)[0]: e for e in entries}
 
 
-def playable(entry):
+def entry(name):
+    return manifest()[name]
+
+
+def path(name):
+    return FOLDER / entry(name)["file"]
+
+
+def data(name):
+    """The capture file, unpacked."""
+    return recorder.open_packed(path(name)).read()
+
+
+def playable(name):
     """The connections of a capture that can be played whole, in the order of their SYNs."""
-    whole = [c for c in entry["connections"]
+    whole = [c for c in entry(name)["connections"]
              if c["syn"] and c.get("client_sha256") and not c.get("client_missing")
              and not c.get("client_not_shown")]
     return sorted(whole, key=lambda c: float(c["start"]))
@@ -34,9 +47,9 @@ def port_of(endpoint):
     return int(endpoint.rsplit(":", 1)[1])
 
 
-def expected(entry, users=None):
+def expected(name, users=None):
     """Counter of SHA-256 of client bytes at the server when `users` play (default: each once)."""
-    sessions = playable(entry)
+    sessions = playable(name)
     users = len(sessions) if users is None else users
     return collections.Counter(sessions[i % len(sessions)]["client_sha256"] for i in range(users))
 

@@ -10,7 +10,7 @@ import captures
 import lab
 import recorder
 
-KEEPALIVE, SHORT, THINK = "http-keepalive.pcap", "http-short.pcap", "http-thinktime.pcap"
+KEEPALIVE, SHORT, THINK = "http-keepalive", "http-short", "http-thinktime"
 TO = ["-x", "80-%s:80" % lab.TARGET, "--tun"]
 
 
@@ -26,7 +26,7 @@ def endpoints(recording):
 
 
 def requests_of(name, users):
-    sessions = captures.playable(captures.manifest()[name])
+    sessions = captures.playable(name)
     return sum(sessions[i % len(sessions)]["requests"] for i in range(users))
 
 
@@ -40,7 +40,7 @@ def dry_runs(l, target):
     l.same(len(recording.connections), 0, "--dry-run sends nothing")
     dumped = recorder.connections(dump, [80]) if dump.exists() else []
     sent = collections.Counter(hashlib.sha256(c.stream()).hexdigest() for c in dumped)
-    want = captures.expected(captures.manifest()[KEEPALIVE], 20)
+    want = captures.expected(KEEPALIVE, 20)
     l.ok(sent == want, "--dump holds the packets of the plan", captures.difference(sent, want))
 
 
@@ -51,7 +51,7 @@ def shards(l, target):
         l.ok(run.all_completed, "--shard %s completes" % part, run.words())
         seen += captures.seen(recording.connections)
         ends.append(set(endpoints(recording)))
-    want = captures.expected(captures.manifest()[KEEPALIVE], users)
+    want = captures.expected(KEEPALIVE, users)
     l.ok(seen == want, "the shards together are the plan", captures.difference(seen, want))
     l.same(len(set.union(*ends)), sum(map(len, ends)), "no two shards share an address and port")
 
@@ -109,7 +109,7 @@ def holding(l, target, sink):
 
 
 def order(l, target):
-    sessions = captures.playable(captures.manifest()[THINK])
+    sessions = captures.playable(THINK)
     run, recording = plays(l, target, THINK, len(sessions), "-a", 20, "-T", 10)
     l.same([c.sha256() for c in recording.connections], [s["client_sha256"] for s in sessions],
            "-T keeps the captured order of starts", run.words())
@@ -142,8 +142,8 @@ def configured(l, target):
     run = l.tcpburn(target, *TO, "-f", captures.path(SHORT), "-u", 7, "-d", "-P", pid, "-l", log,
                     "--report", report, report=False)
     l.same(run.rc, 0, "-d returns", run.words())
-    lab.wait_for("the daemon's report", report.exists)
-    l.same(json.loads(report.read_text())["sessions"]["completed"], 7, "-d: the run completes")
+    written = lab.wait_for("the daemon's report", lambda: lab.read_json(report))
+    l.same(written["sessions"]["completed"], 7, "-d: the run completes", written["sessions"])
     l.ok(log.exists() and log.read_text().strip(), "-l: the log is written")
 
 

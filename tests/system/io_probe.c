@@ -3,7 +3,7 @@
  * A scripted TCP client on top of the packet I/O back-ends, for tests/system/io_*.sh: opens
  * connections to io_server.py, sends each the same bytes, reads the answer to its end, and checks
  * every byte and which worker each packet came to. Knows no retransmission: the paths under test do
- * not lose packets.
+ * not lose packets, and it keeps to the server's window.
  *
  * io_probe BACKEND key=value…   BACKEND: tun, link, raw (the latter two receive with capture)
  *   target=ADDR  port=N  client=ADDR  count=N (addresses)  flows=N  workers=N  bytes=N
@@ -24,6 +24,7 @@ enum { WORKERS_MAX = 16, MSS = 1400, BATCH = 64, QUIET_US = 5000000, CHUNK = 600
 struct flow {
     struct tb_endpoint client;
     uint32_t snd_una, snd_nxt, rcv_nxt, iss;
+    uint32_t window; /* the server's; never scaled, for we do not offer that */
     uint64_t received;
     bool established, fin_sent, done;
 };
@@ -102,15 +103,18 @@ static int open_io(struct probe *p, struct tb_err *err)
     };
     if (strcmp(p->backend, "tun") == 0)
         return tb_tun_open(&s, p->io, err);
-    struct tb_io *rx[WORKERS_MAX];
-    int e = tb_capture_open(&s, p->device, rx, err);
+    struct tb_io *tx[WORKERS_MAX] = {NULL}, *rx[WORKERS_MAX];
+    int e = 0;
     for (uint32_t i = 0; i < p->workers && e == 0; i++) {
-        struct tb_io *tx = NULL;
-        e = strcmp(p->backend, "raw") == 0 ? tb_raw_open(&s, &tx, err) : tb_link_open(&s, &tx, err);
-        p->io[i] = rx[i];
-        if (e == 0)
-            e = tb_io_join(tx, rx[i], &p->io[i], err);
+        bool raw = strcmp(p->backend, "raw") == 0;
+        e = raw ? tb_raw_open(&s, &tx[i], err) : tb_link_open(&s, &tx[i], err);
     }
+    if (e == 0)
+        e = tb_capture_open(&s, p->device, rx, err);
+    for (uint32_t i = 0; i < p->workers && e; i++)
+        tb_io_close(tx[i]);
+    for (uint32_t i = 0; i < p->workers && e == 0; i++)
+        e = tb_io_join(tx[i], rx[i], &p->io[i], err);
     return e;
 }
 
@@ -161,9 +165,10 @@ static void send_next(struct probe *p, struct flow *f)
     if (f->snd_una != f->snd_nxt || f->fin_sent)
         return;
     uint64_t left = p->bytes - sent;
-    if (left) {
-        send_data(p, f, TB_TCP_ACK | TB_TCP_PSH, sent, left < CHUNK ? (uint32_t) left : CHUNK);
-    } else {
+    uint32_t most = f->window < CHUNK ? f->window : CHUNK;
+    if (left && most) {
+        send_data(p, f, TB_TCP_ACK | TB_TCP_PSH, sent, left < most ? (uint32_t) left : most);
+    } else if (left == 0) {
         f->fin_sent = true;
         send_data(p, f, TB_TCP_ACK | TB_TCP_FIN, 0, 0);
     }
@@ -198,8 +203,10 @@ static void segment_in(struct probe *p, uint32_t worker, const struct tb_packet 
         f->rcv_nxt = seg.seq + 1;
         f->established = true;
     }
-    if (seg.flags & TB_TCP_ACK)
+    if (seg.flags & TB_TCP_ACK) {
         f->snd_una = seg.ack;
+        f->window = seg.window;
+    }
     bool in_order = seg.seq == f->rcv_nxt && !(seg.flags & TB_TCP_SYN);
     for (uint32_t i = 0; i < seg.payload_len && in_order; i++)
         p->wrong_bytes += seg.payload[i] != pattern(f->received + i);

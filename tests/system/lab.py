@@ -79,6 +79,14 @@ def wait_for(what, condition, limit_s=PATIENCE_S):
         time.sleep(0.01)
 
 
+def read_json(path):
+    """What is in a JSON file; None when it is not there, or not whole yet."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 class Run:
     """One finished run of tcpburn."""
 
@@ -341,7 +349,7 @@ class Lab:
         except subprocess.TimeoutExpired as late:
             rc = "none: killed after %d s" % limit_s
             out, err = ((x or b"").decode(errors="replace") for x in (late.stdout, late.stderr))
-        return Run(argv, rc, out, err, self._read_report(path), time.monotonic() - begin)
+        return Run(argv, rc, out, err, read_json(path), time.monotonic() - begin)
 
     def tcpburn_start(self, host, *options):
         """Start tcpburn in the background; finish() makes a Run of it."""
@@ -352,16 +360,9 @@ class Lab:
 
         def finish(limit_s=RUN_LIMIT_S):
             rc = p.wait(limit_s)
-            return Run(argv, rc, "", p.text(), self._read_report(path), time.monotonic() - begin)
+            return Run(argv, rc, "", p.text(), read_json(path), time.monotonic() - begin)
         p.finish = finish
         return p
-
-    @staticmethod
-    def _read_report(path):
-        try:
-            return json.loads(path.read_text())
-        except (OSError, ValueError):
-            return None
 
 
 class Test(Lab):

@@ -36,19 +36,19 @@ def main(l):
     l.nginx(target, 80)
     for percent in (1, 5):
         target.lose(percent)
-        for name, users in (("http-keepalive.pcap", 50), ("http-mixed.pcap", 46),
-                            ("http-short.pcap", 163)):
-            want = captures.expected(captures.manifest()[name], users)
+        for name, users in (("http-keepalive", 50), ("http-mixed", 46),
+                            ("http-short", 163)):
+            want = captures.expected(name, users)
             run = play(l, test, target, "%d %% loss" % percent, name, users, want,
                        "-s", "local:target")
             l.ok((run.figure("packets", "retransmitted") or 0) > 0,
                  "%d %% loss: %s: retransmissions are counted" % (percent, name), run.words())
     target.ip("route", "del", "198.19.0.0/16")
-    want = captures.expected(captures.manifest()["http-mixed.pcap"], 46)
-    play(l, target, target, "5 % loss through TUN", "http-mixed.pcap", 46, want, "--tun")
+    want = captures.expected("http-mixed", 46)
+    play(l, target, target, "5 % loss through TUN", "http-mixed", 46, want, "--tun")
     module = lab.BUILD / "tests" / "modules" / "double.la"
     if module.exists():
-        name = "http-keepalive.pcap"
+        name = "http-keepalive"
         play(l, target, target, "5 % loss and a rewriting module", name, 50, doubled(name, 50),
              "--tun", "--module", module)
     else:

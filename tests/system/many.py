@@ -10,8 +10,8 @@ USERS = 20000
 
 def main(l):
     target = l.host("target", lab.TARGET + "/32")
-    for name in ("http-short.pcap", "http-keepalive.pcap"):
-        sessions = captures.playable(captures.manifest()[name])
+    for name in ("http-short", "http-keepalive"):
+        sessions = captures.playable(name)
         requests = sum(sessions[i % len(sessions)]["requests"] for i in range(USERS))
         sink = l.sink(target, 80, "--procs", 4)     # a process cannot have 20,000 files open
         run = l.tcpburn(target, "-x", "80-%s:80" % lab.TARGET, "-f", captures.path(name), "--tun",

@@ -11,6 +11,7 @@ each connection put together again. The oracle of the replay tests; shares no co
 A connection's bytes count as delivered only as far as the server acknowledged them. Bytes that
 were sent twice must be the same both times.
 """
+import gzip
 import hashlib
 import os
 import select
@@ -109,9 +110,13 @@ class Connection:
         return self.client_rst or self.server_rst or (self.fin is not None and self.server_fin)
 
 
+def open_packed(path):
+    return gzip.open(path) if str(path).endswith(".gz") else open(path, "rb")
+
+
 def packets(path):
     """The IP packets of a pcap file (raw IP, or Ethernet without tags)."""
-    with open(path, "rb") as f:
+    with open_packed(path) as f:
         head = f.read(24)
         if len(head) < 24:
             return

@@ -20,8 +20,8 @@ def main(l):
     l.nginx(target, 80)
     for family, address in TARGETS.items():
         for sender, options in SENDERS.items():
-            for name in ("http-keepalive.pcap", "http-mixed.pcap", "http-ipv6.pcap"):
-                want = captures.expected(captures.manifest()[name])
+            for name in ("http-keepalive", "http-mixed", "http-ipv6"):
+                want = captures.expected(name)
                 with captures.Recording(l, target, 80) as recording:
                     run = l.tcpburn(test, "-x", "80-%s:80" % address, "-f", captures.path(name),
                                     "-s", "local:target", *options)
@@ -30,12 +30,12 @@ def main(l):
     test.ip("neigh", "flush", "all")
     macs = [host.run("cat", "/sys/class/net/%s/address" % device).strip()
             for host, device in ((test, "target"), (target, "test"))]
-    name = "http-short.pcap"
+    name = "http-short"
     with captures.Recording(l, target, 80) as recording:
         run = l.tcpburn(test, "-x", "80@%s-%s:80@%s" % (macs[0], lab.TARGET, macs[1]), "-f",
                         captures.path(name), "-s", "local:target", "--pcap-send")
     captures.judge(l, "given MAC addresses", run, recording,
-                   captures.expected(captures.manifest()[name]))
+                   captures.expected(name))
 
 
 with lab.Test() as the_lab:

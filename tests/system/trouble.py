@@ -8,7 +8,7 @@ import signal
 import captures
 import lab
 
-KEEPALIVE, SHORT, THINK = "http-keepalive.pcap", "http-short.pcap", "http-thinktime.pcap"
+KEEPALIVE, SHORT, THINK = "http-keepalive", "http-short", "http-thinktime"
 TO = ["-x", "80-%s:80" % lab.TARGET, "--tun"]
 
 
@@ -82,7 +82,7 @@ def interrupted(l, target):
     l.ok(run.all_completed, "a run after SIGKILL gets through the half-open connections",
          run.words())
     after = sink.final()
-    sessions = captures.playable(captures.manifest()[THINK])
+    sessions = captures.playable(THINK)
     l.same(after["requests"] - before["requests"],
            sum(sessions[i % len(sessions)]["requests"] for i in range(users)),
            "a run after SIGKILL: the target saw every request", (before, after))
@@ -92,7 +92,7 @@ def interrupted(l, target):
 def again(l, target):
     """The server closes first in http-short: TIME_WAIT stays on its side."""
     sink = l.sink(target, 80)
-    users = 2 * len(captures.playable(captures.manifest()[SHORT]))
+    users = 2 * len(captures.playable(SHORT))
     for nth in (1, 2, 3):
         run = l.tcpburn(target, *TO, "-f", captures.path(SHORT), "-u", users, "-e", 11)
         l.ok(run.all_completed, "run %d with the same addresses and ports" % nth, run.words())

@@ -419,7 +419,6 @@ static void shard_is_k_of_n(void **state)
     REFUSED("1 <= K <= N", BASE, "--shard", "5/4");
     REFUSED("1 <= K <= N", BASE, "--shard", "2");
     REFUSED("1 <= K <= N", BASE, "--shard", "2/4x");
-    REFUSED("must be 'captured'", BASE, "--rtt", "10");
 }
 
 static void mss_fits_the_mtu(void **state)
