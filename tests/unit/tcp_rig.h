@@ -36,6 +36,7 @@ struct rig {
     unsigned events;    /* of the last give() or pass() */
     void (*on_deliver)(struct rig *r);
     struct tb_frame frames[RIG_FRAMES];
+    uint8_t gather[4000];
     struct sent {
         struct tb_segment seg;
         uint64_t at_us;
