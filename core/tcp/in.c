@@ -343,6 +343,15 @@ static void keep_out_of_order(struct tb_tcp_env *env, struct tb_tcp *c, uint64_t
     b->last_ooo = from;
 }
 
+static void give_first_block(struct tb_tcp_env *env, struct tb_tcp_busy *b)
+{
+    uint32_t h = b->first_block;
+
+    b->first_block = ((struct tb_tcp_block *) tb_pool_at(&env->blocks, h))->next;
+    b->block_count--;
+    tb_pool_give(&env->blocks, h);
+}
+
 /* Hand up what the latest in-order bytes have joined up with. */
 static void deliver_kept(struct tb_tcp_env *env, struct tb_tcp *c)
 {
@@ -372,6 +381,9 @@ static void deliver_kept(struct tb_tcp_env *env, struct tb_tcp *c)
         tb_pool_give(&env->blocks, h);
         c->flags |= TB_TCP_ACK_NOW; /* a gap was filled: tell at once (RFC 5681 §4.2) */
     }
+    /* Left over: pieces that lay within others. */
+    while ((b = tb_tcp_busy(env, c)) != NULL && b->ooo.count == 0 && b->first_block)
+        give_first_block(env, b);
 }
 
 static void take_data(struct tb_tcp_env *env, struct tb_tcp *c, uint64_t from, const uint8_t *data,

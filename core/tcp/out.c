@@ -347,7 +347,8 @@ static bool send_queued(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
         b->snd_nxt += send_at(env, c, b, path, b->snd_nxt, most);
         sent = true;
     }
-    if ((c->flags & TB_TCP_FIN_QUEUED) && b->snd_nxt == b->snd_end) {
+    if ((c->flags & (TB_TCP_FIN_QUEUED | TB_TCP_FIN_ACKED)) == TB_TCP_FIN_QUEUED &&
+        b->snd_nxt == b->snd_end) {
         b->snd_nxt += send_at(env, c, b, path, b->snd_nxt, 0);
         sent = true;
     }
@@ -443,12 +444,14 @@ void tb_tcp_abort(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_
 {
     struct tb_tcp_busy *b = tb_tcp_busy(env, c);
 
-    if (c->state == TB_TCP_SYN_SENT)
-        emit_bare(env, path, TB_TCP_RST, c->iss + 1, 0, 0, NULL, 0);
-    else if (c->state != TB_TCP_CLOSED)
+    if (c->state == TB_TCP_SYN_SENT) {
+        if (b->syn_retries > 0)
+            emit_bare(env, path, TB_TCP_RST, c->iss + 1, 0, 0, NULL, 0);
+    } else if (c->state != TB_TCP_CLOSED) {
         emit_bare(env, path, TB_TCP_RST | TB_TCP_ACK,
                   tb_seq_wrap(b ? b->snd_max : c->snd_una, c->iss + 1),
                   tb_seq_wrap(c->rcv_nxt, c->irs + 1), 0, NULL, 0);
+    }
     c->state = TB_TCP_CLOSED;
     tb_tcp_release(env, c);
     c->ack_at = 0;

@@ -11,7 +11,7 @@ static void ranges_are(const struct tb_tcp_ranges *r, uint32_t count, const uint
         assert_int_equal(r->range[i].to, want[i][1]);
     }
 }
-#define RANGES_ARE(r, ...) \
+#define RANGES_ARE(r, ...)                                                    \
     ranges_are(r, sizeof((uint64_t[][2]){__VA_ARGS__}) / sizeof(uint64_t[2]), \
                (const uint64_t[][2]){__VA_ARGS__})
 

@@ -65,6 +65,7 @@ static void flush(struct tb_tcp_env *env)
         s->seg.payload = NULL;
     }
     env->frame_count = 0;
+    env->gather_used = 0;
 }
 
 int rig_setup(void **state)
@@ -84,6 +85,8 @@ int rig_setup(void **state)
     r->env.timeout_us = 120 * SECONDS;
     r->env.frames = r->frames;
     r->env.frame_room = RIG_FRAMES;
+    r->env.gather = r->gather;
+    r->env.gather_room = sizeof r->gather;
     r->env.flush = flush;
     r->env.deliver = deliver;
     r->path = (struct tb_tcp_path){
@@ -204,7 +207,9 @@ unsigned rig_give(struct rig *r, struct given g)
         .dport = r->path.sport,
         .seq = r->irs + seq,
         .ack = g.flags & TB_TCP_ACK ? r->iss + (g.ack ? g.ack : 1) : 0,
-        .window = g.zero_window ? 0 : g.window ? g.window : 65535,
+        .window = g.zero_window ? 0
+                  : g.window    ? g.window
+                                : 65535,
         .flags = g.flags,
         .payload_len = g.len,
         .payload_claimed = g.len,

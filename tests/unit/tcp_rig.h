@@ -36,6 +36,7 @@ struct rig {
     unsigned events;    /* of the last give() or pass() */
     void (*on_deliver)(struct rig *r);
     struct tb_frame frames[RIG_FRAMES];
+    uint8_t gather[4000];
     struct sent {
         struct tb_segment seg;
         uint64_t at_us;
@@ -71,8 +72,8 @@ int rig_teardown(void **state);
 void rig_open(struct rig *r);
 /* The same, with this initial sequence number. */
 void rig_open_at(struct rig *r, uint32_t iss);
-/* Open, the server's SYN-ACK, our ACK; nothing left to be expected. The round trip takes no time, so
- * the retransmission timeout is 200 ms. */
+/* Open, the server's SYN-ACK, our ACK; nothing left to be expected. The round trip takes no time,
+ * so the retransmission timeout is 200 ms. */
 void rig_connect(struct rig *r);
 
 /* Queue `len` bytes of the client's stream, borrowed or owned; send what may be sent. */

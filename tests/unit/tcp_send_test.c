@@ -136,7 +136,7 @@ static void owned_bytes_are_freed_when_the_connection_ends(void **state)
     assert_int_equal(r->env.spans.in_use, 0);
 }
 
-static void borrowed_and_owned_bytes_keep_their_order(void **state)
+static void small_pieces_share_a_segment(void **state)
 {
     struct rig *r = *state;
 
@@ -146,9 +146,25 @@ static void borrowed_and_owned_bytes_keep_their_order(void **state)
     rig_send(r, 30);
     EXPECT(r, .flags = SYN);
     GIVE(r, .flags = SYN | ACK);
-    EXPECT(r, .flags = ACK, .seq = 1, .ack = 1, .len = 10);
-    EXPECT(r, .flags = ACK, .seq = 11, .ack = 1, .len = 20);
-    EXPECT(r, .flags = ACK, .seq = 31, .ack = 1, .len = 30);
+    EXPECT(r, .flags = ACK, .seq = 1, .ack = 1, .len = 60);
+    EXPECT_NOTHING(r);
+    GIVE(r, .flags = ACK, .ack = 31);
+    assert_int_equal(r->env.spans.in_use, 1);
+}
+
+static void pieces_are_put_together_up_to_the_mss(void **state)
+{
+    struct rig *r = *state;
+
+    rig_open(r);
+    for (unsigned i = 0; i < 12; i++)
+        rig_send_owned(r, 700);
+    EXPECT(r, .flags = SYN);
+    GIVE(r, .flags = SYN | ACK);
+    for (uint32_t i = 0; i < 8; i++)
+        EXPECT(r, .flags = ACK, .seq = 1 + 1000 * i, .ack = 1, .len = 1000);
+    EXPECT(r, .flags = ACK, .seq = 8001, .ack = 1, .len = 400);
+    EXPECT_NOTHING(r);
 }
 
 static void nothing_can_be_queued_behind_the_fin(void **state)
@@ -453,7 +469,8 @@ int main(void)
         RIG_TEST(contiguous_borrowed_bytes_need_one_span),
         RIG_TEST(owned_bytes_are_freed_when_acknowledged),
         RIG_TEST(owned_bytes_are_freed_when_the_connection_ends),
-        RIG_TEST(borrowed_and_owned_bytes_keep_their_order),
+        RIG_TEST(small_pieces_share_a_segment),
+        RIG_TEST(pieces_are_put_together_up_to_the_mss),
         RIG_TEST(nothing_can_be_queued_behind_the_fin),
         RIG_TEST(empty_piece_queues_nothing),
         RIG_TEST(bytes_are_counted_once),
