@@ -113,6 +113,42 @@ static void pool_reserve_takes_the_memory_beforehand(void **state)
     tb_pool_fini(&p);
 }
 
+/* Against a plain list of what was taken, in rushes of random size. */
+static void pool_shrinks_after_a_rush_and_keeps_what_is_in_use(void **state)
+{
+    enum { MOST = 40 * TB_POOL_SLAB };
+    static uint32_t taken[MOST];
+    struct tb_rng rng = {7};
+    struct tb_pool p;
+    uint32_t count = 0, most_live = 0;
+    tb_pool_init(&p, 32);
+    for (int round = 0; round < 60; round++) {
+        uint32_t want = (uint32_t) tb_rng_below(&rng, round % 2 ? MOST : 2 * TB_POOL_SLAB);
+        while (count < want) {
+            uint32_t h = tb_pool_take(&p);
+            assert_int_not_equal(h, 0);
+            assert_int_equal(*(uint32_t *) tb_pool_at(&p, h), 0);
+            *(uint32_t *) tb_pool_at(&p, h) = h;
+            taken[count++] = h;
+        }
+        while (count > want) {
+            uint32_t i = (uint32_t) tb_rng_below(&rng, count), h = taken[i];
+            assert_int_equal(*(uint32_t *) tb_pool_at(&p, h), h);
+            tb_pool_give(&p, h);
+            taken[i] = taken[--count];
+        }
+        assert_int_equal(p.in_use, count);
+        if (p.live > most_live)
+            most_live = p.live;
+    }
+    while (count > 0)
+        tb_pool_give(&p, taken[--count]);
+    assert_int_equal(p.in_use, 0);
+    assert_true(most_live > 20);
+    assert_true(p.live <= 5);
+    tb_pool_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +158,7 @@ int main(void)
         cmocka_unit_test(pool_objects_are_zeroed_distinct_and_stay_where_they_are),
         cmocka_unit_test(pool_gives_freed_objects_again_zeroed),
         cmocka_unit_test(pool_reserve_takes_the_memory_beforehand),
+        cmocka_unit_test(pool_shrinks_after_a_rush_and_keeps_what_is_in_use),
     };
     return cmocka_run_group_tests_name("base/arena and base/pool", tests, NULL, NULL);
 }
