@@ -67,9 +67,10 @@ static void advance_closing(struct tb_worker *w, struct tb_user *u)
 
 static void reset_when_acked(struct tb_worker *w, struct tb_user *u)
 {
+    const struct tb_busy *b = tb_user_busy(w, u);
     struct tb_tcp_path path;
 
-    if (!tb_tcp_is_quiet(&w->tcp, &u->tcp))
+    if (b && u->tcp.snd_una < b->tcp.snd_end) /* ours; bytes of the server may well be missing */
         return;
     tb_user_path(w, u, &path);
     tb_tcp_abort(&w->tcp, &u->tcp, &path);

@@ -210,16 +210,22 @@ static void stray(struct tb_worker *w, const struct tb_segment *seg, uint32_t tr
         tb_tcp_refuse(&w->tcp, seg, transfer);
 }
 
-/* The user a segment is for: ours, and from the target it talks to. */
-static struct tb_user *user_of_segment(struct tb_worker *w, const struct tb_segment *seg)
+/* Is this user of the plan one of this worker's? */
+static bool is_served_here(const struct tb_worker *w, uint32_t id)
 {
     const struct tb_plan *plan = w->config->plan;
-    uint32_t generation, id = tb_plan_user_at(plan, &seg->dst, seg->dport, &generation);
 
-    if (id == TB_PLAN_NOBODY || plan->place[id] == TB_PLAN_NOBODY ||
-        (plan->workers > 1 && tb_plan_worker(plan, id) != w->index))
-        return NULL;
+    return plan->place[id] != TB_PLAN_NOBODY &&
+           (plan->workers == 1 || tb_plan_worker(plan, id) == w->index);
+}
+
+/* The user `id`, if the segment is from the target it talks to, to the pair it uses now. */
+static struct tb_user *user_of_segment(struct tb_worker *w, uint32_t id, uint32_t generation,
+                                       const struct tb_segment *seg)
+{
+    const struct tb_plan *plan = w->config->plan;
     const struct tb_endpoint *target = &plan->targets[tb_plan_script(plan, id)->transfer];
+
     if (seg->sport != target->port || !tb_addr_eq(&seg->src, &target->addr))
         return NULL;
     struct tb_user *u = &w->users[plan->place[id]];
@@ -235,7 +241,13 @@ static void input(struct tb_worker *w, const struct tb_packet *packet)
         w->stats.bad_packets++;
         return;
     }
-    struct tb_user *u = user_of_segment(w, &seg);
+    uint32_t generation = 0;
+    uint32_t id = tb_plan_user_at(w->config->plan, &seg.dst, seg.dport, &generation);
+    if (id != TB_PLAN_NOBODY && !is_served_here(w, id)) {
+        w->stats.strays++; /* another shard's: not ours to answer */
+        return;
+    }
+    struct tb_user *u = id != TB_PLAN_NOBODY ? user_of_segment(w, id, generation, &seg) : NULL;
     if (!u) {
         if (tb_plan_has_addr(w->config->plan, &seg.dst))
             stray(w, &seg, 0);
@@ -271,9 +283,12 @@ static void take_free_user(struct tb_worker *w, uint64_t late_us)
     tb_player_start(w, &w->users[i], late_us);
 }
 
-static uint64_t next_arrival_us(const struct tb_worker *w)
+/* When the arrival `back` before the next one was due; 0: the next one itself. */
+static uint64_t arrival_us(const struct tb_worker *w, uint64_t back)
 {
-    uint64_t k = w->next_round * w->config->plan->users + w->users[w->next_user].tcp.owner;
+    uint64_t n = w->next_round * w->user_count + w->next_user - back;
+    const struct tb_user *u = &w->users[n % w->user_count];
+    uint64_t k = n / w->user_count * w->config->plan->users + u->tcp.owner;
 
     return w->begin_us + tb_pacing_start_us(w->config->pacing, k);
 }
@@ -288,17 +303,27 @@ static void next_arrival(struct tb_worker *w)
         w->arrivals_over = true;
 }
 
+/* Open loop: arrivals that had to wait, the oldest first. */
+static void start_late(struct tb_worker *w)
+{
+    for (uint32_t n = 0; w->backlog > 0 && w->free_count > 0 && n < TB_WORKER_BATCH; n++) {
+        uint64_t due = arrival_us(w, w->backlog--);
+        w->stats.late++;
+        take_free_user(w, w->tcp.now_us - due);
+    }
+}
+
 /* Closed loop: the arrival's own user starts if it is free; one still busy with an earlier play
  * starts as soon as that is over. Open loop: any free user; without one, the arrival waits. */
 static void start_due(struct tb_worker *w)
 {
     for (uint32_t n = 0; !w->arrivals_over && n < TB_WORKER_BATCH; n++) {
         struct tb_user *u = &w->users[w->next_user];
-        if (next_arrival_us(w) > w->tcp.now_us)
+        if (arrival_us(w, 0) > w->tcp.now_us)
             return;
         next_arrival(w);
         if (w->config->open_loop) {
-            if (w->free_count > 0)
+            if (w->free_count > 0 && w->backlog == 0)
                 take_free_user(w, 0);
             else
                 w->backlog++;
@@ -314,25 +339,18 @@ void tb_worker_play_over(struct tb_worker *w, struct tb_user *u, int64_t again_u
 
     if (again_us >= 0 && w->stop == TB_STOP_NONE) {
         u->due_us = w->tcp.now_us + (uint64_t) again_us;
-        w->reconnects++;
+        w->restarts++;
         return;
     }
     if (w->config->open_loop) {
         w->free_users[(w->free_first + w->free_count++) % w->user_count] = i;
-        if (w->backlog > 0 && w->stop == TB_STOP_NONE) {
-            /* Which arrival this was: the oldest of those that wait. */
-            uint64_t k_back = w->backlog--;
-            uint64_t k = w->next_round * w->config->plan->users + w->users[w->next_user].tcp.owner;
-            k -= k_back < k ? k_back : k;
-            uint64_t due = w->begin_us + tb_pacing_start_us(w->config->pacing, k);
-            w->stats.late++;
-            take_free_user(w, w->tcp.now_us > due ? w->tcp.now_us - due : 0);
-        }
         return;
     }
     bool passed = w->next_round > u->plays || (w->next_round == u->plays && w->next_user > i);
-    if (passed && plays_left(w, u))
+    if (passed && plays_left(w, u)) {
         u->due_us = w->tcp.now_us; /* it was due while busy */
+        w->restarts++;
+    }
 }
 
 /* --- the end
@@ -397,7 +415,7 @@ static void reset_half_closed(struct tb_worker *w)
 static bool is_played(const struct tb_worker *w)
 {
     return w->arrivals_over && w->stats.open == 0 && w->backlog == 0 &&
-           (w->reconnects == 0 || w->stop != TB_STOP_NONE);
+           (w->restarts == 0 || w->stop != TB_STOP_NONE);
 }
 
 static void linger(struct tb_worker *w)
@@ -448,11 +466,14 @@ static void settle(struct tb_worker *w, struct tb_user *u)
 
     tb_user_path(w, u, &path);
     tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
-    if (u->phase == TB_PHASE_IDLE && u->due_us <= w->tcp.now_us && w->stop == TB_STOP_NONE) {
-        w->reconnects -= w->reconnects > 0;
-        tb_player_start(w, u, 0);
-        tb_user_path(w, u, &path);
-        tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
+    if (u->phase == TB_PHASE_IDLE && u->due_us <= w->tcp.now_us) {
+        w->restarts--;
+        u->due_us = TB_NEVER;
+        if (w->stop == TB_STOP_NONE) {
+            tb_player_start(w, u, 0);
+            tb_user_path(w, u, &path);
+            tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
+        }
     }
     u->flags &= (uint8_t) ~TB_USER_DIRTY;
     const struct tb_busy *b = tb_user_busy(w, u);
@@ -500,6 +521,7 @@ bool tb_worker_tick(struct tb_worker *w, uint64_t now_us, uint64_t real_us)
     uint32_t packets = take_packets(w);
     uint32_t timers = take_timers(w);
     check_duration(w);
+    start_late(w);
     start_due(w);
     sweep(w);
     for (uint32_t i = 0; i < w->dirty_count; i++)
@@ -517,12 +539,13 @@ uint64_t tb_worker_next_us(const struct tb_worker *w)
     uint64_t others[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 
     if (!w->arrivals_over)
-        others[0] = next_arrival_us(w);
+        others[0] = arrival_us(w, 0);
     if (c->duration_us && w->stop < TB_STOP_CUT)
         others[1] = w->begin_us + c->duration_us + (w->stop == TB_STOP_STARTING ? c->grace_us : 0);
     if (w->linger_until_us)
         others[2] = w->linger_until_us;
-    if (w->stop >= TB_STOP_CUT && w->sweep < w->user_count)
+    if ((w->stop >= TB_STOP_CUT && w->sweep < w->user_count) ||
+        (w->backlog > 0 && w->free_count > 0))
         others[3] = 0;
     for (unsigned i = 0; i < 4; i++)
         if (others[i] < at)

@@ -66,7 +66,7 @@ struct tb_worker {
     uint64_t last_packet_us; /* when one was received */
     uint64_t stray_second;
     uint32_t strays_answered;
-    uint32_t reconnects;  /* users that will start again because their module asked */
+    uint32_t restarts;    /* idle users that will start again at their due_us */
     uint32_t half_closed; /* plays that are over but whose server has not closed yet */
     struct tb_session session;
     struct tb_stats stats;
