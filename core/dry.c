@@ -61,7 +61,7 @@ static void print_plan(const struct tb_replay *r)
 
     for (uint32_t w = 0; w < r->workers; w++)
         users += p->worker_users[w];
-    tb_plan_path(p, p->shard < p->users ? p->shard : 0, &first);
+    tb_plan_path(p, p->shard < p->users ? p->shard : 0, 0, &first);
     struct tb_endpoint from = {first.src, first.sport}, to = {first.dst, first.dport};
     last = tb_pacing_start_us(&r->pacing, (uint64_t) p->users - 1);
     printf("users:    %" PRIu64 ", the first from %s to %s", users, tb_endpoint_format(&from, a),

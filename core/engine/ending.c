@@ -72,7 +72,7 @@ static void reset_when_acked(struct tb_worker *w, struct tb_user *u)
 
     if (b && u->tcp.snd_una < b->tcp.snd_end) /* ours; bytes of the server may well be missing */
         return;
-    tb_plan_path(w->config->plan, u->tcp.owner, &path);
+    tb_user_path(w, u, &path);
     tb_tcp_abort(&w->tcp, &u->tcp, &path);
     tb_verdict_set(w, u, TB_VERDICT_COMPLETED);
 }

@@ -67,11 +67,15 @@ static uint64_t family_users(const struct tb_plan *p, unsigned f)
     return users;
 }
 
-static int check_capacity(const struct tb_plan *p, struct tb_err *err)
+/* Counts users per family and how many pairs there are for each. */
+static int check_capacity(struct tb_plan *p, struct tb_err *err)
 {
+    p->generations = TB_PLAN_GENERATIONS_MAX;
     for (unsigned f = 0; f < 2; f++) {
-        const struct tb_plan_family *fam = &p->family[f];
-        uint64_t need = family_users(p, f), have = fam->addresses * TB_PLAN_PORTS;
+        struct tb_plan_family *fam = &p->family[f];
+        uint64_t need = fam->users = family_users(p, f), have = fam->addresses * TB_PLAN_PORTS;
+        if (need > 0 && have / need < p->generations)
+            p->generations = (uint32_t) (have / need);
         if (need <= have)
             continue;
         uint64_t more = (need - have + TB_PLAN_PORTS - 1) / TB_PLAN_PORTS;
@@ -183,12 +187,15 @@ static uint64_t pair_of(const struct tb_plan *p, uint32_t user, unsigned *family
     return (uint64_t) (user / p->session_count) * p->family[*family].sessions + p->rank[session];
 }
 
-void tb_plan_path(const struct tb_plan *p, uint32_t user, struct tb_tcp_path *path)
+void tb_plan_path(const struct tb_plan *p, uint32_t user, uint32_t generation,
+                  struct tb_tcp_path *path)
 {
     unsigned f;
     uint64_t pair = pair_of(p, user, &f), address, port;
     const struct tb_plan_family *fam = &p->family[f];
     uint32_t transfer = tb_plan_script(p, user)->transfer;
+
+    pair += generation * fam->users;
 
     if (p->ports_first) {
         address = pair / TB_PLAN_PORTS;
@@ -207,7 +214,8 @@ void tb_plan_path(const struct tb_plan *p, uint32_t user, struct tb_tcp_path *pa
     path->transfer = transfer;
 }
 
-uint32_t tb_plan_user_at(const struct tb_plan *p, const struct tb_addr *addr, uint16_t port)
+uint32_t tb_plan_user_at(const struct tb_plan *p, const struct tb_addr *addr, uint16_t port,
+                         uint32_t *generation)
 {
     const struct tb_plan_family *f = &p->family[family_of(addr)];
     int64_t address = f->sessions ? address_index(f, addr) : -1;
@@ -219,20 +227,40 @@ uint32_t tb_plan_user_at(const struct tb_plan *p, const struct tb_addr *addr, ui
         turned -= TB_PLAN_PORTS;
     uint64_t pair = p->ports_first ? (uint64_t) address * TB_PLAN_PORTS + turned
                                    : turned * f->addresses + (uint64_t) address;
+    uint64_t lap = pair / f->users;
+    if (lap >= p->generations)
+        return TB_PLAN_NOBODY;
+    *generation = (uint32_t) lap;
+    pair -= lap * f->users;
     uint64_t user = pair;
     if (p->rank)
         user = pair / f->sessions * p->session_count + f->session_of_rank[pair % f->sessions];
     return user < p->users ? (uint32_t) user : TB_PLAN_NOBODY;
 }
 
-uint32_t tb_plan_worker(const struct tb_plan *p, uint32_t user)
+static uint32_t worker_of(const struct tb_plan *p, uint32_t user, uint32_t generation)
 {
     struct tb_tcp_path path;
 
-    if (p->workers == 1)
-        return 0;
-    tb_plan_path(p, user, &path);
+    tb_plan_path(p, user, generation, &path);
     return tb_steer_worker(tb_addr_low32(&path.src), path.sport, p->workers);
+}
+
+uint32_t tb_plan_worker(const struct tb_plan *p, uint32_t user)
+{
+    return p->workers == 1 ? 0 : worker_of(p, user, 0);
+}
+
+uint32_t tb_plan_next_generation(const struct tb_plan *p, uint32_t user, uint32_t generation)
+{
+    uint32_t next = (generation + 1) % p->generations;
+
+    if (p->workers == 1)
+        return next;
+    uint32_t worker = worker_of(p, user, 0);
+    while (next != generation && worker_of(p, user, next) != worker)
+        next = (next + 1) % p->generations;
+    return next;
 }
 
 bool tb_plan_has_addr(const struct tb_plan *p, const struct tb_addr *addr)

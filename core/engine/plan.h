@@ -7,6 +7,11 @@
  * User i plays session i mod S. Users of one address family are numbered densely and take the
  * (address, port) pairs of that family's client ranges, addresses first or ports first. A seed
  * turns the ports, so that runs of other seeds use other ports.
+ *
+ * Where the ranges have room, every user has several pairs (generations) and takes the next one for
+ * each play. A pair then rests before it comes back: reusing one within microseconds would race the
+ * server, which may still have the last ACK of the old connection in a socket's backlog and then
+ * lets the new SYN fall there unseen.
  */
 #ifndef TB_ENGINE_PLAN_H
 #define TB_ENGINE_PLAN_H
@@ -39,6 +44,7 @@ struct tb_plan_input {
     uint32_t workers;
 };
 
+enum { TB_PLAN_GENERATIONS_MAX = 16 };
 enum { TB_PLAN_PORT_FIRST = 1024, TB_PLAN_PORTS = 65536 - TB_PLAN_PORT_FIRST };
 #define TB_PLAN_NOBODY UINT32_MAX
 
@@ -47,6 +53,7 @@ struct tb_plan_family {
     struct tb_plan_range *ranges;
     uint32_t range_count;
     uint64_t addresses;        /* of all ranges */
+    uint64_t users;            /* of the whole plan, that play to this family */
     uint32_t sessions;         /* that are played to targets of this family */
     uint32_t *session_of_rank; /* rank → session; NULL when every session is of this family */
 };
@@ -58,6 +65,7 @@ struct tb_plan {
     uint32_t target_count;
     uint32_t users; /* of the whole plan */
     uint32_t port_turn;
+    uint32_t generations; /* pairs per user */
     bool ports_first;
     uint32_t shard, shards, workers;
     struct tb_plan_family family[2]; /* IPv4, IPv6 */
@@ -75,11 +83,17 @@ static inline const struct tb_script *tb_plan_script(const struct tb_plan *p, ui
     return p->sessions[user % p->session_count];
 }
 
-/* Addresses and ports of `user`. */
-void tb_plan_path(const struct tb_plan *p, uint32_t user, struct tb_tcp_path *path);
+/* Addresses and ports of `user` in one of its generations. */
+void tb_plan_path(const struct tb_plan *p, uint32_t user, uint32_t generation,
+                  struct tb_tcp_path *path);
 
-/* The user whose client address and port these are, if the plan has one: else TB_PLAN_NOBODY. */
-uint32_t tb_plan_user_at(const struct tb_plan *p, const struct tb_addr *addr, uint16_t port);
+/* The generation to take after this one: the next whose packets reach the same worker. */
+uint32_t tb_plan_next_generation(const struct tb_plan *p, uint32_t user, uint32_t generation);
+
+/* The user whose client address and port these are in *generation, if the plan has one: else
+ * TB_PLAN_NOBODY. */
+uint32_t tb_plan_user_at(const struct tb_plan *p, const struct tb_addr *addr, uint16_t port,
+                         uint32_t *generation);
 
 /* The worker that serves `user`. */
 uint32_t tb_plan_worker(const struct tb_plan *p, uint32_t user);

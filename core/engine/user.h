@@ -43,6 +43,7 @@ struct tb_user {
     uint32_t responses;            /* complete in this play, a greeting included */
     uint8_t phase;
     uint8_t flags;
+    uint8_t generation; /* which of its address pairs it uses now */
 };
 
 _Static_assert(sizeof(struct tb_user) + sizeof(uint32_t) <= 128,

@@ -19,7 +19,7 @@ static void close_connection(struct tb_worker *w, struct tb_user *u, enum tb_ver
     }
     if (c->state != TB_TCP_CLOSED && c->state != TB_TCP_TIME_WAIT) {
         struct tb_tcp_path path;
-        tb_plan_path(w->config->plan, c->owner, &path);
+        tb_user_path(w, u, &path);
         tb_tcp_abort(&w->tcp, c, &path);
     }
 }

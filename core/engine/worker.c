@@ -219,16 +219,18 @@ static bool is_served_here(const struct tb_worker *w, uint32_t id)
            (plan->workers == 1 || tb_plan_worker(plan, id) == w->index);
 }
 
-/* The user `id`, if the segment is from the target it talks to. */
-static struct tb_user *user_of_segment(struct tb_worker *w, uint32_t id,
+/* The user `id`, if it uses this pair now and the segment is from the target it talks to. */
+static struct tb_user *user_of_segment(struct tb_worker *w, uint32_t id, uint32_t generation,
                                        const struct tb_segment *seg)
 {
     const struct tb_plan *plan = w->config->plan;
     const struct tb_endpoint *target = &plan->targets[tb_plan_script(plan, id)->transfer];
+    struct tb_user *u = &w->users[plan->place[id]];
 
-    if (seg->sport != target->port || !tb_addr_eq(&seg->src, &target->addr))
+    if (u->generation != generation || seg->sport != target->port ||
+        !tb_addr_eq(&seg->src, &target->addr))
         return NULL;
-    return &w->users[plan->place[id]];
+    return u;
 }
 
 static void input(struct tb_worker *w, const struct tb_packet *packet)
@@ -240,12 +242,14 @@ static void input(struct tb_worker *w, const struct tb_packet *packet)
         w->stats.bad_packets++;
         return;
     }
-    uint32_t id = tb_plan_user_at(w->config->plan, &seg.dst, seg.dport);
+    uint32_t generation, id = tb_plan_user_at(w->config->plan, &seg.dst, seg.dport, &generation);
     if (id != TB_PLAN_NOBODY && !is_served_here(w, id)) {
         w->stats.strays++; /* another shard's: not ours to answer */
         return;
     }
-    struct tb_user *u = id != TB_PLAN_NOBODY ? user_of_segment(w, id, &seg) : NULL;
+    struct tb_user *u = NULL;
+    if (id != TB_PLAN_NOBODY)
+        u = user_of_segment(w, id, generation, &seg);
     if (!u) {
         if (tb_plan_has_addr(w->config->plan, &seg.dst))
             stray(w, &seg, 0);
@@ -397,11 +401,12 @@ static void sweep(struct tb_worker *w)
 static void reset_half_closed(struct tb_worker *w)
 {
     for (uint32_t i = 0; i < w->user_count && w->half_closed > 0; i++) {
-        struct tb_tcp *c = &w->users[i].tcp;
+        struct tb_user *u = &w->users[i];
+        struct tb_tcp *c = &u->tcp;
         struct tb_tcp_path path;
         if (c->state == TB_TCP_CLOSED || c->state == TB_TCP_TIME_WAIT)
             continue;
-        tb_plan_path(w->config->plan, c->owner, &path);
+        tb_user_path(w, u, &path);
         tb_tcp_abort(&w->tcp, c, &path);
         w->half_closed--;
     }
@@ -461,13 +466,14 @@ static void settle(struct tb_worker *w, struct tb_user *u)
     struct tb_tcp_path path;
     struct tb_tcp_syn syn = tb_worker_syn(w, u);
 
-    tb_plan_path(w->config->plan, u->tcp.owner, &path);
+    tb_user_path(w, u, &path);
     tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
     if (u->phase == TB_PHASE_IDLE && u->due_us <= w->tcp.now_us) {
         w->restarts--;
         u->due_us = TB_NEVER;
         if (w->stop == TB_STOP_NONE) {
             tb_player_start(w, u, 0);
+            tb_user_path(w, u, &path);
             tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
         }
     }
@@ -484,6 +490,8 @@ static uint32_t take_packets(struct tb_worker *w)
     uint32_t n = tb_io_recv(w->io, w->packets, TB_WORKER_BATCH);
 
     w->stats.packets_received += n;
+    if (n > 0)
+        w->last_packet_us = w->tcp.now_us;
     w->tcp.is_behind = n == TB_WORKER_BATCH;
     for (uint32_t i = 0; i < n; i++)
         input(w, &w->packets[i]);

@@ -63,6 +63,7 @@ struct tb_worker {
     uint64_t begin_us;                  /* monotonic: schedules count from here */
     uint64_t first_syn_us, last_end_us; /* 0: none yet */
     uint64_t linger_until_us;
+    uint64_t last_packet_us; /* when one was received */
     uint64_t stray_second;
     uint32_t strays_answered;
     uint32_t restarts;    /* idle users that will start again at their due_us */
@@ -117,6 +118,12 @@ static inline const struct tb_module *tb_user_module(const struct tb_worker *w,
 static inline struct tb_pending *tb_pending_at(const struct tb_worker *w, uint32_t handle)
 {
     return handle ? tb_pool_at(&w->pendings, handle) : NULL;
+}
+/* Addresses and ports that `u` uses now. */
+static inline void tb_user_path(const struct tb_worker *w, const struct tb_user *u,
+                                struct tb_tcp_path *path)
+{
+    tb_plan_path(w->config->plan, u->tcp.owner, u->generation, path);
 }
 /* To be settled before the turn ends: output, timers. */
 void tb_worker_touch(struct tb_worker *w, struct tb_user *u);

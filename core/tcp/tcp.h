@@ -157,7 +157,7 @@ struct tb_tcp_env {
     struct tb_pool spans, blocks;
 
     struct tb_frame *frames; /* the batch */
-    uint8_t *gather; /* payload of frames that cross spans; emptied by flush() */
+    uint8_t *gather;         /* payload of frames that cross spans; emptied by flush() */
     uint32_t gather_used, gather_room;
     uint32_t frame_count, frame_room;
     void (*flush)(struct tb_tcp_env *env); /* empties the batch when it is full */

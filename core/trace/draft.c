@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing scripts (draft.h, draft_feed.h): storing client bytes, cutting them into requests, and
- * working out think times, waits and ends. Called by flow.c with reassembled bytes and by learners.
+ * Writing scripts (draft.h, draft_feed.h): cutting the client's bytes into requests, and working
+ * out think times and waits. Called by reassembly.c and flow.c, and by learners. Where the bytes
+ * are kept is in draft_memory.c, how sessions end in draft_end.c.
  */
 #include "trace/draft_feed.h"
 
@@ -11,7 +12,6 @@
 
 enum {
     SESSION_ROOM = 1024,
-    CHUNK_MAX = 64 << 10,    /* room taken ahead for a session, at most */
     OWN_PAUSE_US = 3000,     /* a pause of the client inside a run that is worth repeating */
     STEP_BACK_US = 60000000, /* a larger one is the capturing host's clock being set */
     MARKS_MAX = 4096,        /* arrivals remembered of bytes not yet cut */

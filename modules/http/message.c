@@ -77,9 +77,8 @@ static void word_begin(struct tb_http_message *m, unsigned candidates)
 static void word_step(struct tb_http_message *m, uint8_t c)
 {
     uint8_t lower = c >= 'A' && c <= 'Z' ? (uint8_t) (c | 0x20) : c;
-    for (unsigned i = 1; i < WORD_COUNT && m->words; i++) {
-        if (!(m->words & BIT(i)))
-            continue;
+    for (unsigned left = m->words; left != 0; left &= left - 1) {
+        unsigned i = (unsigned) __builtin_ctz(left);
         uint8_t want = (uint8_t) words[i][m->pos];
         if (want == 0 || (c != want && lower != want))
             m->words &= (uint16_t) ~BIT(i);
@@ -206,6 +205,11 @@ static size_t read_target_cr(struct tb_http_message *m, const uint8_t *p, size_t
 static size_t read_version(struct tb_http_message *m, const uint8_t *p, size_t n)
 {
     enum { VERSION_LEN = 8 };
+    if (m->pos == 0 && n > VERSION_LEN && memcmp(p, "HTTP/1.", VERSION_LEN - 1) == 0 &&
+        is_digit(p[VERSION_LEN - 1]) && p[VERSION_LEN] == ' ') { /* the usual case, at once */
+        m->state = ST_STATUS;
+        return VERSION_LEN + 1;
+    }
     if (m->pos < VERSION_LEN && version_goes_on(m->pos, *p)) {
         m->pos++;
     } else if (m->pos == VERSION_LEN && *p == ' ') {
@@ -243,6 +247,25 @@ static size_t read_reason(struct tb_http_message *m, const uint8_t *p, size_t n)
 
 /* --- header fields ---------------------------------------------------------------------------- */
 
+static void value_begin(struct tb_http_message *m, enum word field)
+{
+    m->state = ST_SKIP;
+    if (field == WORD_UPGRADE)
+        m->flags |= TB_HTTP_UPGRADE;
+    if (field == WORD_NONE || field == WORD_UPGRADE)
+        return;
+    m->field = (uint8_t) field;
+    if (field == WORD_CONTENT_LENGTH) {
+        m->state = ST_LENGTH;
+        m->left = 0;
+        m->pos = 0;
+        return;
+    }
+    m->state = ST_TOKENS;
+    word_begin(m, field == WORD_EXPECT ? BIT(WORD_100_CONTINUE)
+                                       : BIT(WORD_CHUNKED) | BIT(WORD_IDENTITY));
+}
+
 static size_t read_line(struct tb_http_message *m, const uint8_t *p, size_t n)
 {
     if (*p == '\r') {
@@ -265,7 +288,12 @@ static size_t read_line(struct tb_http_message *m, const uint8_t *p, size_t n)
     m->field = WORD_NONE;
     word_begin(m, m->flags & TB_HTTP_RESPONSE ? response_fields : request_fields);
     m->state = ST_NAME;
-    return 0;
+    word_step(m, *p); /* most lines are of no interest from their first letter on */
+    if (m->words == 0 && *p != ':')
+        m->state = ST_SKIP;
+    else if (*p == ':')
+        value_begin(m, WORD_NONE);
+    return 1;
 }
 
 static size_t read_line_cr(struct tb_http_message *m, const uint8_t *p, size_t n)
@@ -273,37 +301,22 @@ static size_t read_line_cr(struct tb_http_message *m, const uint8_t *p, size_t n
     return want_lf(m, *p, ST_HEAD_END);
 }
 
-static void value_begin(struct tb_http_message *m, enum word field)
-{
-    m->state = ST_SKIP;
-    if (field == WORD_UPGRADE)
-        m->flags |= TB_HTTP_UPGRADE;
-    if (field == WORD_NONE || field == WORD_UPGRADE)
-        return;
-    m->field = (uint8_t) field;
-    if (field == WORD_CONTENT_LENGTH) {
-        m->state = ST_LENGTH;
-        m->left = 0;
-        m->pos = 0;
-        return;
-    }
-    m->state = ST_TOKENS;
-    word_begin(m, field == WORD_EXPECT ? BIT(WORD_100_CONTINUE)
-                                       : BIT(WORD_CHUNKED) | BIT(WORD_IDENTITY));
-}
-
 static size_t read_name(struct tb_http_message *m, const uint8_t *p, size_t n)
 {
-    if (*p == ':') {
-        value_begin(m, word_end(m));
-    } else if (*p == '\n') { /* no field at all: some servers send such lines */
-        m->state = ST_LINE;
-    } else {
-        word_step(m, *p);
-        if (m->words == 0)
-            m->state = ST_SKIP;
+    size_t i = 0;
+    while (i < n && m->state == ST_NAME) {
+        uint8_t c = p[i++];
+        if (c == ':') {
+            value_begin(m, word_end(m));
+        } else if (c == '\n') { /* no field at all: some servers send such lines */
+            m->state = ST_LINE;
+        } else {
+            word_step(m, c);
+            if (m->words == 0)
+                m->state = ST_SKIP;
+        }
     }
-    return 1;
+    return i;
 }
 
 static size_t read_skip(struct tb_http_message *m, const uint8_t *p, size_t n)

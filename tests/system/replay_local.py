@@ -8,7 +8,8 @@ import lab
 
 TARGETS = {"IPv4": lab.TARGET, "IPv6": "[%s]" % lab.TARGET6}
 SENDERS = {"raw socket": [], "link layer": ["--pcap-send"],
-           "link layer on a given device": ["--pcap-send", "-o", "target"]}
+           "link layer on a given device": ["--pcap-send", "-o", "target"],
+           "three workers": ["--workers", 3]}
 
 
 def main(l):

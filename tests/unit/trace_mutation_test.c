@@ -78,7 +78,8 @@ static void cut_lines(void *ctx, void *line, struct tb_draft *d, enum tb_dir dir
 {
     for (uint64_t i = 0; bytes && i < len; i++) {
         if (bytes[i] == '\n' && dir == TB_FROM_CLIENT)
-            tb_draft_set_note(d, tb_draft_cut(d, offset + i + 1, i % 3 == 0, i), 1);
+            tb_draft_set_note(d, tb_draft_cut(d, offset + i + 1, i % 3 ? 0 : TB_REQ_NO_RESPONSE, i),
+                              1);
         else if (bytes[i] == '\n' && i % 2)
             tb_draft_response(d, offset + i);
         else if (bytes[i] == 0xfe)
