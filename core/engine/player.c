@@ -8,6 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Go on to the user's next address pair, if it has several. Nobody answers for the old one any
+ * more, so what is still open there is reset; and the numbers of the record are the old one's. */
+static void take_next_pair(struct tb_worker *w, struct tb_user *u)
+{
+    uint32_t owner = u->tcp.owner;
+    uint32_t next = tb_plan_next_generation(w->config->plan, owner, u->generation);
+    struct tb_tcp_path path;
+
+    if (next == u->generation)
+        return;
+    if (u->tcp.state != TB_TCP_CLOSED && u->tcp.state != TB_TCP_TIME_WAIT) {
+        tb_user_path(w, u, &path);
+        tb_tcp_abort(&w->tcp, &u->tcp, &path);
+    }
+    tb_tcp_release(&w->tcp, &u->tcp);
+    u->tcp = (struct tb_tcp){.owner = owner};
+    u->generation = (uint8_t) next;
+}
+
 void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
 {
     const struct tb_module *m = tb_user_module(w, u);
@@ -17,8 +36,7 @@ void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
 
     w->half_closed -= u->tcp.state != TB_TCP_CLOSED && u->tcp.state != TB_TCP_TIME_WAIT;
     if (u->plays++ > 0)
-        u->generation =
-            (uint8_t) tb_plan_next_generation(w->config->plan, u->tcp.owner, u->generation);
+        take_next_pair(w, u);
     u->sent = NULL;
     u->responses = 0;
     u->flags &= TB_USER_DIRTY;

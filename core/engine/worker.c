@@ -219,17 +219,18 @@ static bool is_served_here(const struct tb_worker *w, uint32_t id)
            (plan->workers == 1 || tb_plan_worker(plan, id) == w->index);
 }
 
-/* The user `id`, if the segment is from the target it talks to, to the pair it uses now. */
+/* The user `id`, if it uses this pair now and the segment is from the target it talks to. */
 static struct tb_user *user_of_segment(struct tb_worker *w, uint32_t id, uint32_t generation,
                                        const struct tb_segment *seg)
 {
     const struct tb_plan *plan = w->config->plan;
     const struct tb_endpoint *target = &plan->targets[tb_plan_script(plan, id)->transfer];
-
-    if (seg->sport != target->port || !tb_addr_eq(&seg->src, &target->addr))
-        return NULL;
     struct tb_user *u = &w->users[plan->place[id]];
-    return u->generation == generation ? u : NULL;
+
+    if (u->generation != generation || seg->sport != target->port ||
+        !tb_addr_eq(&seg->src, &target->addr))
+        return NULL;
+    return u;
 }
 
 static void input(struct tb_worker *w, const struct tb_packet *packet)
@@ -241,13 +242,14 @@ static void input(struct tb_worker *w, const struct tb_packet *packet)
         w->stats.bad_packets++;
         return;
     }
-    uint32_t generation = 0;
-    uint32_t id = tb_plan_user_at(w->config->plan, &seg.dst, seg.dport, &generation);
+    uint32_t generation, id = tb_plan_user_at(w->config->plan, &seg.dst, seg.dport, &generation);
     if (id != TB_PLAN_NOBODY && !is_served_here(w, id)) {
         w->stats.strays++; /* another shard's: not ours to answer */
         return;
     }
-    struct tb_user *u = id != TB_PLAN_NOBODY ? user_of_segment(w, id, generation, &seg) : NULL;
+    struct tb_user *u = NULL;
+    if (id != TB_PLAN_NOBODY)
+        u = user_of_segment(w, id, generation, &seg);
     if (!u) {
         if (tb_plan_has_addr(w->config->plan, &seg.dst))
             stray(w, &seg, 0);

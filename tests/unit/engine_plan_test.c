@@ -87,25 +87,29 @@ static int compare(const void *a, const void *b)
     return memcmp(a, b, 18);
 }
 
-/* Every user's pair leads back to it, lies in the ranges, and is nobody else's. */
+/* Every pair of every user leads back to it, lies in the ranges, and is nobody else's. */
 static void pairs_are_unique_and_lead_back(const struct tb_plan *p)
 {
-    uint8_t(*pairs)[18] = malloc(p->users * sizeof *pairs);
+    uint32_t count = 0, generation;
+    uint8_t(*pairs)[18] = malloc((size_t) p->users * p->generations * sizeof *pairs);
     assert_non_null(pairs);
 
     for (uint32_t u = 0; u < p->users; u++) {
-        struct tb_tcp_path path;
-        tb_plan_path(p, u, &path);
-        assert_true(tb_plan_has_addr(p, &path.src));
-        assert_true(path.sport >= TB_PLAN_PORT_FIRST);
-        assert_int_equal(tb_addr_is_v4(&path.src), tb_addr_is_v4(&path.dst));
-        assert_int_equal(tb_plan_user_at(p, &path.src, path.sport), u);
-        memcpy(pairs[u], path.src.b, 16);
-        memcpy(pairs[u] + 16, &path.sport, 2);
+        for (uint32_t g = 0; g < p->generations; g++) {
+            struct tb_tcp_path path;
+            tb_plan_path(p, u, g, &path);
+            assert_true(tb_plan_has_addr(p, &path.src));
+            assert_true(path.sport >= TB_PLAN_PORT_FIRST);
+            assert_int_equal(tb_addr_is_v4(&path.src), tb_addr_is_v4(&path.dst));
+            assert_int_equal(tb_plan_user_at(p, &path.src, path.sport, &generation), u);
+            assert_int_equal(generation, g);
+            memcpy(pairs[count], path.src.b, 16);
+            memcpy(pairs[count++] + 16, &path.sport, 2);
+        }
     }
-    qsort(pairs, p->users, sizeof *pairs, compare);
-    for (uint32_t u = 1; u < p->users; u++)
-        assert_memory_not_equal(pairs[u - 1], pairs[u], sizeof *pairs);
+    qsort(pairs, count, sizeof *pairs, compare);
+    for (uint32_t i = 1; i < count; i++)
+        assert_memory_not_equal(pairs[i - 1], pairs[i], sizeof *pairs);
     free(pairs);
 }
 
@@ -138,7 +142,7 @@ static void paths_lead_to_the_target_of_the_session(void **state)
     for (uint32_t u = 0; u < 10; u++) {
         struct tb_tcp_path path;
         uint16_t transfer = f->scripts[u % 5].transfer;
-        tb_plan_path(p, u, &path);
+        tb_plan_path(p, u, 0, &path);
         assert_true(tb_addr_eq(&path.dst, &f->targets[transfer].addr));
         assert_int_equal(path.dport, f->targets[transfer].port);
         assert_int_equal(path.transfer, transfer);
@@ -154,9 +158,9 @@ static void addresses_are_filled_first(void **state)
     const struct tb_plan *p = planned(f);
     struct tb_tcp_path first, path;
 
-    tb_plan_path(p, 0, &first);
+    tb_plan_path(p, 0, 0, &first);
     for (uint32_t u = 0; u < 9; u++) {
-        tb_plan_path(p, u, &path);
+        tb_plan_path(p, u, 0, &path);
         assert_int_equal(tb_addr_low32(&path.src), tb_addr_low32(&f->ranges[0].first) + u % 4);
         if (u < 4)
             assert_int_equal(path.sport, first.sport);
@@ -173,9 +177,9 @@ static void ports_are_filled_first_when_asked(void **state)
     const struct tb_plan *p = planned(f);
     struct tb_tcp_path path;
 
-    tb_plan_path(p, TB_PLAN_PORTS - 1, &path);
+    tb_plan_path(p, TB_PLAN_PORTS - 1, 0, &path);
     assert_true(tb_addr_eq(&path.src, &f->ranges[0].first));
-    tb_plan_path(p, TB_PLAN_PORTS, &path);
+    tb_plan_path(p, TB_PLAN_PORTS, 0, &path);
     assert_int_equal(tb_addr_low32(&path.src), tb_addr_low32(&f->ranges[0].first) + 1);
 }
 
@@ -218,14 +222,62 @@ static void pair_of_no_user_is_nobodys(void **state)
     const struct tb_plan *p = planned(f);
     struct tb_tcp_path path;
     struct tb_addr other = addr("198.18.100.5"), v6 = addr("fd00:19::10");
+    uint32_t g;
 
-    tb_plan_path(p, 0, &path);
-    assert_int_equal(tb_plan_user_at(p, &path.src, (uint16_t) (path.sport + 1)), TB_PLAN_NOBODY);
-    assert_int_equal(tb_plan_user_at(p, &path.src, TB_PLAN_PORT_FIRST - 1), TB_PLAN_NOBODY);
-    assert_int_equal(tb_plan_user_at(p, &other, path.sport), TB_PLAN_NOBODY);
-    assert_int_equal(tb_plan_user_at(p, &v6, path.sport), TB_PLAN_NOBODY);
+    tb_plan_path(p, 0, p->generations - 1, &path);
+    uint16_t next = path.sport < UINT16_MAX ? (uint16_t) (path.sport + 1) : TB_PLAN_PORT_FIRST;
+    assert_int_equal(tb_plan_user_at(p, &path.src, path.sport, &g), 0);
+    assert_int_equal(tb_plan_user_at(p, &path.src, next, &g), TB_PLAN_NOBODY);
+    assert_int_equal(tb_plan_user_at(p, &path.src, TB_PLAN_PORT_FIRST - 1, &g), TB_PLAN_NOBODY);
+    assert_int_equal(tb_plan_user_at(p, &other, path.sport, &g), TB_PLAN_NOBODY);
+    assert_int_equal(tb_plan_user_at(p, &v6, path.sport, &g), TB_PLAN_NOBODY);
     assert_false(tb_plan_has_addr(p, &other));
     assert_false(tb_plan_has_addr(p, &v6));
+}
+
+/* --- generations ------------------------------------------------------------------------------ */
+
+static void users_have_as_many_pairs_as_there_is_room_for(void **state)
+{
+    struct fixture *f = *state;
+
+    f->in.users = UINT64_C(4) * TB_PLAN_PORTS;
+    assert_int_equal(planned(f)->generations, 1);
+    f->in.users = UINT64_C(4) * TB_PLAN_PORTS / 3;
+    assert_int_equal(planned(f)->generations, 3);
+    f->in.users = 10;
+    assert_int_equal(planned(f)->generations, TB_PLAN_GENERATIONS_MAX);
+}
+
+static void generations_follow_each_other_in_turn(void **state)
+{
+    struct fixture *f = *state;
+    f->in.users = UINT64_C(4) * TB_PLAN_PORTS / 3;
+    const struct tb_plan *p = planned(f);
+
+    assert_int_equal(tb_plan_next_generation(p, 7, 0), 1);
+    assert_int_equal(tb_plan_next_generation(p, 7, 1), 2);
+    assert_int_equal(tb_plan_next_generation(p, 7, 2), 0);
+}
+
+static void every_generation_taken_reaches_the_same_worker(void **state)
+{
+    struct fixture *f = *state;
+    mix_families(f);
+    f->in.users = 1000;
+    f->in.workers = 3;
+    const struct tb_plan *p = planned(f);
+
+    for (uint32_t u = 0; u < p->users; u++) {
+        uint32_t g = 0;
+        for (unsigned i = 0; i < 2 * TB_PLAN_GENERATIONS_MAX; i++) {
+            struct tb_tcp_path path;
+            g = tb_plan_next_generation(p, u, g);
+            tb_plan_path(p, u, g, &path);
+            assert_int_equal(tb_steer_worker(tb_addr_low32(&path.src), path.sport, 3),
+                             tb_plan_worker(p, u));
+        }
+    }
 }
 
 /* --- seeds ------------------------------------------------------------------------------------ */
@@ -235,7 +287,7 @@ static uint16_t port_of_first(struct fixture *f, uint64_t seed)
     struct tb_tcp_path path;
 
     f->in.seed = seed;
-    tb_plan_path(planned(f), 0, &path);
+    tb_plan_path(planned(f), 0, 0, &path);
     return path.sport;
 }
 
@@ -280,7 +332,7 @@ static void worker_is_the_one_packets_are_steered_to(void **state)
 
     for (uint32_t u = 0; u < p->users; u++) {
         struct tb_tcp_path path;
-        tb_plan_path(p, u, &path);
+        tb_plan_path(p, u, 0, &path);
         assert_int_equal(tb_plan_worker(p, u),
                          tb_steer_worker(tb_addr_low32(&path.src), path.sport, 3));
     }
@@ -366,6 +418,9 @@ int main(void)
         PLAN_TEST(every_pair_of_several_ranges_and_families_leads_back),
         PLAN_TEST(full_ranges_are_used_to_the_last_pair),
         PLAN_TEST(pair_of_no_user_is_nobodys),
+        PLAN_TEST(users_have_as_many_pairs_as_there_is_room_for),
+        PLAN_TEST(generations_follow_each_other_in_turn),
+        PLAN_TEST(every_generation_taken_reaches_the_same_worker),
         PLAN_TEST(same_seed_gives_the_same_ports),
         PLAN_TEST(other_seeds_give_other_ports),
         PLAN_TEST(shards_are_disjoint_and_together_complete),

@@ -112,7 +112,7 @@ static void cut_into_chunks(const struct world *w, struct session *s)
 static const struct fake_script *choose(void *ctx, const struct fake_conn *c)
 {
     struct world *w = ctx;
-    uint32_t user = tb_plan_user_at(&w->plan, &c->client, c->client_port);
+    uint32_t generation, user = tb_plan_user_at(&w->plan, &c->client, c->client_port, &generation);
 
     assert_true(user != TB_PLAN_NOBODY);
     return &w->session[user % w->sessions]->server;
@@ -399,7 +399,7 @@ const struct fake_conn *world_leftover(struct world *w, uint32_t user)
     struct tb_frame f;
     uint8_t packet[100];
 
-    tb_plan_path(&w->plan, user, &path);
+    tb_plan_path(&w->plan, user, 0, &path);
     struct tb_frame_spec spec = {.src = &path.src,
                                  .dst = &path.dst,
                                  .sport = path.sport,

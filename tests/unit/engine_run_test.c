@@ -89,13 +89,10 @@ static void users_play_their_session_again(void **state)
         world_all_arrived(w, i, s);
 }
 
-/* Its address and port are used again at once: the server may still be in TIME-WAIT. */
 static void play_that_was_due_meanwhile_starts_at_once(void **state)
 {
     struct world *w = *state;
-    struct session *s = SESSION(
-        w, {.request = 100, .response = 500, .server_us = 50 * MILLISECONDS, .then = FAKE_CLOSE});
-    s->script.end.server_first = true;
+    SESSION(w, {.request = 100, .response = 500, .server_us = 50 * MILLISECONDS});
     w->config.plays = 5;
 
     world_run(w);
@@ -104,7 +101,43 @@ static void play_that_was_due_meanwhile_starts_at_once(void **state)
         ABOUT(syn_after_us(w, i), syn_after_us(w, i - 1), 50 * MILLISECONDS);
 }
 
-static void play_after_one_whose_server_never_closed_gets_through(void **state)
+/* As when the ranges are full: every play uses the same address and port. */
+static void start_with_one_pair_each(struct world *w)
+{
+    world_start(w);
+    w->plan.generations = 1;
+}
+
+static void pair_may_be_used_again_while_the_server_is_in_time_wait(void **state)
+{
+    struct world *w = *state;
+    struct session *s = SESSION(w, {.request = 100, .response = 500, .then = FAKE_CLOSE});
+    s->script.end.server_first = true;
+    w->config.plays = 5;
+
+    start_with_one_pair_each(w);
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, 5);
+    assert_int_equal(w->server.count, 5);
+    for (uint32_t i = 1; i < 5; i++)
+        assert_int_equal(world_conn(w, i)->client_port, world_conn(w, 0)->client_port);
+}
+
+static void pair_may_be_used_again_though_the_server_never_closed(void **state)
+{
+    struct world *w = *state;
+    struct session *s = SESSION(w, {.request = 100, .response = 500});
+    s->server.never_closes = true;
+    w->config.plays = 3;
+
+    start_with_one_pair_each(w);
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, 3);
+    for (uint32_t i = 0; i < w->server.count; i++)
+        assert_true(world_conn(w, i)->reset_by_client);
+}
+
+static void connection_the_server_never_closed_is_reset_by_the_next_play(void **state)
 {
     struct world *w = *state;
     struct session *s = SESSION(w, {.request = 100, .response = 500});
@@ -113,8 +146,29 @@ static void play_after_one_whose_server_never_closed_gets_through(void **state)
 
     world_run(w);
     ENDED(w, TB_VERDICT_COMPLETED, 3);
-    for (uint32_t i = 0; i < w->server.count; i++)
+    assert_int_equal(w->server.count, 3);
+    for (uint32_t i = 0; i < 3; i++)
         assert_true(world_conn(w, i)->reset_by_client);
+}
+
+/* Each play has another address or port, until they come round; the server then takes only greater
+ * numbers than before. */
+static void numbers_of_a_pair_only_grow(void **state)
+{
+    struct world *w = *state;
+    enum { PLAYS = 3 * TB_PLAN_GENERATIONS_MAX };
+    SESSION(w, {.request = 100, .response = 500, .server_us = 5 * MILLISECONDS});
+    w->config.plays = PLAYS;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, PLAYS);
+    for (uint32_t i = TB_PLAN_GENERATIONS_MAX; i < PLAYS; i++) {
+        const struct fake_conn *before = world_conn(w, i - TB_PLAN_GENERATIONS_MAX);
+        const struct fake_conn *c = world_conn(w, i);
+        assert_int_equal(c->client_port, before->client_port);
+        assert_true(tb_addr_eq(&c->client, &before->client));
+        ABOUT(c->client_isn, before->client_isn, (c->syn_us - before->syn_us) / 4);
+    }
 }
 
 static void failed_play_is_followed_by_the_next(void **state)
@@ -310,7 +364,7 @@ static struct tb_frame_spec stray_segment(struct world *w, uint32_t user)
     struct tb_tcp_path path;
     static struct tb_addr src, dst;
 
-    tb_plan_path(&w->plan, user, &path);
+    tb_plan_path(&w->plan, user, 0, &path);
     src = path.dst;
     dst = path.src;
     return (struct tb_frame_spec){.src = &src,
@@ -444,7 +498,10 @@ int main(void)
         WORLD_TEST(many_users_at_once_are_no_trouble),
         WORLD_TEST(users_play_their_session_again),
         WORLD_TEST(play_that_was_due_meanwhile_starts_at_once),
-        WORLD_TEST(play_after_one_whose_server_never_closed_gets_through),
+        WORLD_TEST(pair_may_be_used_again_while_the_server_is_in_time_wait),
+        WORLD_TEST(pair_may_be_used_again_though_the_server_never_closed),
+        WORLD_TEST(connection_the_server_never_closed_is_reset_by_the_next_play),
+        WORLD_TEST(numbers_of_a_pair_only_grow),
         WORLD_TEST(failed_play_is_followed_by_the_next),
         WORLD_TEST(arrivals_take_free_users),
         WORLD_TEST(arrivals_without_a_free_user_are_late_and_counted_from_when_they_were_due),
