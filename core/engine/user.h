@@ -44,6 +44,7 @@ struct tb_user {
     uint8_t phase;
     uint8_t flags;
     uint8_t generation; /* which of its address pairs it uses now */
+    bool is_reconnect;  /* its next play is one that the module asked for */
 };
 
 _Static_assert(sizeof(struct tb_user) + sizeof(uint32_t) <= 128,

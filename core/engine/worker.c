@@ -197,7 +197,18 @@ void tb_worker_fini(struct tb_worker *w)
 /* --- packets in
  * --------------------------------------------------------------------------------------- */
 
-static void stray(struct tb_worker *w, const struct tb_segment *seg, uint32_t transfer)
+/* The transfer whose target sent the segment; 0 when none did. */
+static uint32_t transfer_of(const struct tb_worker *w, const struct tb_segment *seg)
+{
+    const struct tb_plan *plan = w->config->plan;
+
+    for (uint32_t i = 0; i < plan->target_count; i++)
+        if (seg->sport == plan->targets[i].port && tb_addr_eq(&seg->src, &plan->targets[i].addr))
+            return i;
+    return 0;
+}
+
+static void stray(struct tb_worker *w, const struct tb_segment *seg)
 {
     uint64_t second = w->tcp.now_us / 1000000;
 
@@ -207,7 +218,7 @@ static void stray(struct tb_worker *w, const struct tb_segment *seg, uint32_t tr
         w->strays_answered = 0;
     }
     if (w->strays_answered++ < STRAYS_PER_S)
-        tb_tcp_refuse(&w->tcp, seg, transfer);
+        tb_tcp_refuse(&w->tcp, seg, transfer_of(w, seg));
 }
 
 /* The user a segment is for: ours, and from the target it talks to. */
@@ -238,7 +249,7 @@ static void input(struct tb_worker *w, const struct tb_packet *packet)
     struct tb_user *u = user_of_segment(w, &seg);
     if (!u) {
         if (tb_plan_has_addr(w->config->plan, &seg.dst))
-            stray(w, &seg, 0);
+            stray(w, &seg);
         return;
     }
     struct tb_tcp_path path = {.src = seg.dst,
@@ -249,7 +260,7 @@ static void input(struct tb_worker *w, const struct tb_packet *packet)
     tb_worker_touch(w, u);
     unsigned events = tb_tcp_input(&w->tcp, &u->tcp, &path, &seg);
     if (events & TB_TCP_EV_STRAY)
-        stray(w, &seg, path.transfer);
+        stray(w, &seg);
     else if (events)
         tb_player_events(w, u, events);
 }
@@ -271,11 +282,16 @@ static void take_free_user(struct tb_worker *w, uint64_t late_us)
     tb_player_start(w, &w->users[i], late_us);
 }
 
-static uint64_t next_arrival_us(const struct tb_worker *w)
+static uint64_t arrival_us(const struct tb_worker *w, uint64_t round, uint64_t user)
 {
-    uint64_t k = w->next_round * w->config->plan->users + w->users[w->next_user].tcp.owner;
+    uint64_t k = round * w->config->plan->users + w->users[user].tcp.owner;
 
     return w->begin_us + tb_pacing_start_us(w->config->pacing, k);
+}
+
+static uint64_t next_arrival_us(const struct tb_worker *w)
+{
+    return arrival_us(w, w->next_round, w->next_user);
 }
 
 static void next_arrival(struct tb_worker *w)
@@ -288,17 +304,29 @@ static void next_arrival(struct tb_worker *w)
         w->arrivals_over = true;
 }
 
+/* Open loop: the oldest of the arrivals that wait, as users become free. */
+static void start_late(struct tb_worker *w)
+{
+    for (uint32_t n = 0; w->backlog > 0 && w->free_count > 0 && n < TB_WORKER_BATCH; n++) {
+        uint64_t arrival = w->next_round * w->user_count + w->next_user - w->backlog--;
+        uint64_t due = arrival_us(w, arrival / w->user_count, arrival % w->user_count);
+        w->stats.late++;
+        take_free_user(w, w->tcp.now_us > due ? w->tcp.now_us - due : 0);
+    }
+}
+
 /* Closed loop: the arrival's own user starts if it is free; one still busy with an earlier play
  * starts as soon as that is over. Open loop: any free user; without one, the arrival waits. */
 static void start_due(struct tb_worker *w)
 {
+    start_late(w);
     for (uint32_t n = 0; !w->arrivals_over && n < TB_WORKER_BATCH; n++) {
         struct tb_user *u = &w->users[w->next_user];
         if (next_arrival_us(w) > w->tcp.now_us)
             return;
         next_arrival(w);
         if (w->config->open_loop) {
-            if (w->free_count > 0)
+            if (w->free_count > 0 && w->backlog == 0)
                 take_free_user(w, 0);
             else
                 w->backlog++;
@@ -314,20 +342,13 @@ void tb_worker_play_over(struct tb_worker *w, struct tb_user *u, int64_t again_u
 
     if (again_us >= 0 && w->stop == TB_STOP_NONE) {
         u->due_us = w->tcp.now_us + (uint64_t) again_us;
+        u->is_reconnect = true;
         w->reconnects++;
         return;
     }
     if (w->config->open_loop) {
+        /* Not started here, even if arrivals wait: our caller is not done with this play. */
         w->free_users[(w->free_first + w->free_count++) % w->user_count] = i;
-        if (w->backlog > 0 && w->stop == TB_STOP_NONE) {
-            /* Which arrival this was: the oldest of those that wait. */
-            uint64_t k_back = w->backlog--;
-            uint64_t k = w->next_round * w->config->plan->users + w->users[w->next_user].tcp.owner;
-            k -= k_back < k ? k_back : k;
-            uint64_t due = w->begin_us + tb_pacing_start_us(w->config->pacing, k);
-            w->stats.late++;
-            take_free_user(w, w->tcp.now_us > due ? w->tcp.now_us - due : 0);
-        }
         return;
     }
     bool passed = w->next_round > u->plays || (w->next_round == u->plays && w->next_user > i);
@@ -449,15 +470,16 @@ static void settle(struct tb_worker *w, struct tb_user *u)
     tb_user_path(w, u, &path);
     tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
     if (u->phase == TB_PHASE_IDLE && u->due_us <= w->tcp.now_us && w->stop == TB_STOP_NONE) {
-        w->reconnects -= w->reconnects > 0;
+        w->reconnects -= u->is_reconnect;
+        u->is_reconnect = false;
         tb_player_start(w, u, 0);
         tb_user_path(w, u, &path);
         tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
     }
     u->flags &= (uint8_t) ~TB_USER_DIRTY;
     const struct tb_busy *b = tb_user_busy(w, u);
-    if (b && (u->phase == TB_PHASE_IDLE || !b->first_pending) &&
-        (u->tcp.state == TB_TCP_CLOSED || tb_tcp_is_quiet(&w->tcp, &u->tcp)) && b->give_up_us == 0)
+    if (b && (u->phase == TB_PHASE_IDLE || (!b->first_pending && b->give_up_us == 0)) &&
+        (u->tcp.state == TB_TCP_CLOSED || tb_tcp_is_quiet(&w->tcp, &u->tcp)))
         tb_tcp_release(&w->tcp, &u->tcp);
     arm(w, u);
 }
@@ -522,7 +544,8 @@ uint64_t tb_worker_next_us(const struct tb_worker *w)
         others[1] = w->begin_us + c->duration_us + (w->stop == TB_STOP_STARTING ? c->grace_us : 0);
     if (w->linger_until_us)
         others[2] = w->linger_until_us;
-    if (w->stop >= TB_STOP_CUT && w->sweep < w->user_count)
+    if ((w->stop >= TB_STOP_CUT && w->sweep < w->user_count) ||
+        (w->backlog > 0 && w->free_count > 0))
         others[3] = 0;
     for (unsigned i = 0; i < 4; i++)
         if (others[i] < at)
