@@ -67,10 +67,9 @@ static void advance_closing(struct tb_worker *w, struct tb_user *u)
 
 static void reset_when_acked(struct tb_worker *w, struct tb_user *u)
 {
-    const struct tb_busy *b = tb_user_busy(w, u);
     struct tb_tcp_path path;
 
-    if (b && u->tcp.snd_una < b->tcp.snd_end) /* ours; bytes of the server may well be missing */
+    if (!tb_tcp_is_acked(&w->tcp, &u->tcp))
         return;
     tb_user_path(w, u, &path);
     tb_tcp_abort(&w->tcp, &u->tcp, &path);
@@ -102,8 +101,12 @@ void tb_ending_advance(struct tb_worker *w, struct tb_user *u)
         if (b->give_up_us == 0)
             b->give_up_us = w->tcp.now_us + w->config->timeout_us;
         return;
-    } else if (is_to_be_held(w, u) || u->phase != TB_PHASE_ENDING) {
-        return;
+    } else {
+        struct tb_busy *b = tb_user_busy(w, u);
+        if (b && b->awaited == 0)
+            b->give_up_us = 0; /* what comes now is our own time */
+        if (is_to_be_held(w, u) || u->phase != TB_PHASE_ENDING)
+            return;
     }
     if (u->flags & TB_USER_SERVER_FIN)
         u->flags |= TB_USER_FIN_SEEN;

@@ -32,9 +32,9 @@ struct thread {
     atomic_bool done;
 };
 
-static void publish(struct thread *t, int number)
+/* Complete the worker's figures with those that TCP and I/O keep. */
+static void sum_up(struct tb_worker *w)
 {
-    struct tb_worker *w = t->worker;
     const struct tb_io_counters *io = &w->io->counters;
 
     if (w->io->ops->update)
@@ -45,7 +45,12 @@ static void publish(struct thread *t, int number)
     w->stats.retransmitted = w->tcp.retransmitted;
     w->stats.capture_dropped = io->dropped;
     w->stats.send_errors = io->enobufs + io->eperm + io->emsgsize + io->enetdown + io->other_errors;
-    memcpy(t->copy, &w->stats, sizeof w->stats);
+}
+
+static void publish(struct thread *t, int number)
+{
+    sum_up(t->worker);
+    memcpy(t->copy, &t->worker->stats, sizeof *t->copy);
     atomic_store_explicit(&t->have, number, memory_order_release);
 }
 
@@ -69,7 +74,8 @@ static void *run_worker(void *arg)
             continue;
         tb_io_wait(w->io, sleep_us < POLL_US ? sleep_us : POLL_US);
     }
-    publish(t, INT32_MAX);
+    /* Not into the copy: the reporter may be reading it. */
+    sum_up(w);
     atomic_store_explicit(&t->done, true, memory_order_release);
     return NULL;
 }
@@ -111,9 +117,13 @@ static void collect(struct run *r)
     memset(r->total, 0, sizeof *r->total);
     for (uint32_t i = 0; i < r->count; i++) {
         struct thread *t = &r->threads[i];
-        while (atomic_load_explicit(&t->have, memory_order_acquire) < r->number)
-            pause_us(1000);
-        tb_stats_merge(r->total, t->copy);
+        bool done = false;
+        while (!done && atomic_load_explicit(&t->have, memory_order_acquire) < r->number) {
+            done = atomic_load_explicit(&t->done, memory_order_acquire);
+            if (!done)
+                pause_us(1000);
+        }
+        tb_stats_merge(r->total, done ? &t->worker->stats : t->copy);
     }
 }
 
@@ -209,7 +219,7 @@ static int start(struct run *r, struct tb_io **ios, struct tb_err *err)
     r->begin_us = tb_clock_mono_us() + START_DELAY_US;
     for (uint32_t i = 0; i < r->count && rc == 0; i++) {
         struct thread *t = &r->threads[i];
-        t->worker = malloc(sizeof *t->worker);
+        t->worker = calloc(1, sizeof *t->worker);
         t->copy = calloc(1, sizeof *t->copy);
         if (!t->worker || !t->copy)
             return tb_err_set(err, -ENOMEM, "out of memory for worker %u", i);

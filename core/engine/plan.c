@@ -218,7 +218,7 @@ uint32_t tb_plan_user_at(const struct tb_plan *p, const struct tb_addr *addr, ui
                          uint32_t *generation)
 {
     const struct tb_plan_family *f = &p->family[family_of(addr)];
-    int64_t address = f->sessions ? address_index(f, addr) : -1;
+    int64_t address = f->users ? address_index(f, addr) : -1;
 
     if (address < 0 || port < TB_PLAN_PORT_FIRST)
         return TB_PLAN_NOBODY;

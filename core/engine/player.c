@@ -146,10 +146,27 @@ static bool has_response(const struct tb_worker *w, const struct tb_user *u,
     return s->end.bytes > 0 && tb_script_complete(s) && !tb_script_next(r);
 }
 
+/* The module waits for bytes that no response is pending for: not for ever, unless its own timer
+ * watches over that. */
+static void limit_wait(struct tb_worker *w, struct tb_user *u)
+{
+    const uint64_t *timer = tb_worker_module_due(w, u);
+    struct tb_busy *b = (struct tb_busy *) tb_tcp_need_busy(&w->tcp, &u->tcp);
+
+    if (!b)
+        tb_verdict_set(w, u, TB_VERDICT_ABORTED);
+    else if (b->awaited == 0)
+        b->give_up_us = timer && *timer != TB_NEVER ? 0 : w->tcp.now_us + w->config->timeout_us;
+}
+
 static void send_request(struct tb_worker *w, struct tb_user *u, const struct tb_request *r,
                          uint64_t due_us)
 {
     uint64_t now = w->tcp.now_us;
+    struct tb_busy *b = tb_user_busy(w, u);
+
+    if (b && b->awaited == 0)
+        b->give_up_us = 0; /* of a module that waited */
 
     u->flags &= (uint8_t) ~TB_USER_ASK_AGAIN;
     switch (ask_module(w, u, r, due_us)) {
@@ -164,6 +181,7 @@ static void send_request(struct tb_worker *w, struct tb_user *u, const struct tb
         return;
     case TB_REQUEST_WAIT:
         u->flags |= TB_USER_ASK_AGAIN;
+        limit_wait(w, u);
         return;
     case TB_REQUEST_FAIL:
     case TB_REQUEST_HOLD:
@@ -301,7 +319,8 @@ uint64_t tb_player_deadline(const struct tb_worker *w, const struct tb_user *u)
 {
     const struct tb_busy *b = tb_user_busy(w, u);
     const uint64_t *timer = tb_worker_module_due(w, u);
-    uint64_t at = u->due_us;
+    /* Nothing is started any more once the run is to end. */
+    uint64_t at = u->phase == TB_PHASE_IDLE && w->stop != TB_STOP_NONE ? TB_NEVER : u->due_us;
 
     if (timer && *timer < at)
         at = *timer;
@@ -324,6 +343,8 @@ static void next_is_due(struct tb_worker *w, struct tb_user *u)
     switch (u->phase) {
     case TB_PHASE_PLAYING:
         send_request(w, u, next_request(tb_user_script(w, u), u), due);
+        if (u->flags & TB_USER_ASK_AGAIN)
+            return;
         break;
     case TB_PHASE_HOLDING:
         u->phase = TB_PHASE_ENDING;

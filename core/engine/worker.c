@@ -197,7 +197,18 @@ void tb_worker_fini(struct tb_worker *w)
 /* --- packets in
  * --------------------------------------------------------------------------------------- */
 
-static void stray(struct tb_worker *w, const struct tb_segment *seg, uint32_t transfer)
+/* The transfer whose target sent the segment; 0 when none did. */
+static uint32_t transfer_of(const struct tb_worker *w, const struct tb_segment *seg)
+{
+    const struct tb_plan *plan = w->config->plan;
+
+    for (uint32_t i = 0; i < plan->target_count; i++)
+        if (seg->sport == plan->targets[i].port && tb_addr_eq(&seg->src, &plan->targets[i].addr))
+            return i;
+    return 0;
+}
+
+static void stray(struct tb_worker *w, const struct tb_segment *seg)
 {
     uint64_t second = w->tcp.now_us / 1000000;
 
@@ -207,7 +218,7 @@ static void stray(struct tb_worker *w, const struct tb_segment *seg, uint32_t tr
         w->strays_answered = 0;
     }
     if (w->strays_answered++ < STRAYS_PER_S)
-        tb_tcp_refuse(&w->tcp, seg, transfer);
+        tb_tcp_refuse(&w->tcp, seg, transfer_of(w, seg));
 }
 
 /* Is this user of the plan one of this worker's? */
@@ -252,7 +263,7 @@ static void input(struct tb_worker *w, const struct tb_packet *packet)
         u = user_of_segment(w, id, generation, &seg);
     if (!u) {
         if (tb_plan_has_addr(w->config->plan, &seg.dst))
-            stray(w, &seg, 0);
+            stray(w, &seg);
         return;
     }
     struct tb_tcp_path path = {.src = seg.dst,
@@ -263,7 +274,7 @@ static void input(struct tb_worker *w, const struct tb_packet *packet)
     tb_worker_touch(w, u);
     unsigned events = tb_tcp_input(&w->tcp, &u->tcp, &path, &seg);
     if (events & TB_TCP_EV_STRAY)
-        stray(w, &seg, path.transfer);
+        stray(w, &seg);
     else if (events)
         tb_player_events(w, u, events);
 }
@@ -345,6 +356,7 @@ void tb_worker_play_over(struct tb_worker *w, struct tb_user *u, int64_t again_u
         return;
     }
     if (w->config->open_loop) {
+        /* Not started here, even if arrivals wait: our caller is not done with this play. */
         w->free_users[(w->free_first + w->free_count++) % w->user_count] = i;
         return;
     }
@@ -479,8 +491,8 @@ static void settle(struct tb_worker *w, struct tb_user *u)
     }
     u->flags &= (uint8_t) ~TB_USER_DIRTY;
     const struct tb_busy *b = tb_user_busy(w, u);
-    if (b && (u->phase == TB_PHASE_IDLE || !b->first_pending) &&
-        (u->tcp.state == TB_TCP_CLOSED || tb_tcp_is_quiet(&w->tcp, &u->tcp)) && b->give_up_us == 0)
+    if (b && (u->phase == TB_PHASE_IDLE || (!b->first_pending && b->give_up_us == 0)) &&
+        (u->tcp.state == TB_TCP_CLOSED || tb_tcp_is_quiet(&w->tcp, &u->tcp)))
         tb_tcp_release(&w->tcp, &u->tcp);
     arm(w, u);
 }

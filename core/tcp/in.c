@@ -449,6 +449,8 @@ static unsigned take_text(struct tb_tcp_env *env, struct tb_tcp *c, const struct
     if (c->state == TB_TCP_CLOSED) /* deliver() ended it */
         return 0;
     b = tb_tcp_busy(env, c);
+    if (b && b->fin_pending && b->fin_at < c->rcv_nxt)
+        b->fin_pending = false; /* the server went on behind it: it was none */
     if (fin && fin_at > c->rcv_nxt && (b = tb_tcp_need_busy(env, c)) != NULL) {
         b->fin_pending = true;
         b->fin_at = fin_at;
@@ -486,7 +488,7 @@ static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
 
     if (seg->flags & TB_TCP_RST) { /* RFC 5961 §3.2 */
         if (from == (int64_t) c->rcv_nxt) {
-            bool lost = !tb_tcp_is_quiet(env, c);
+            bool lost = !tb_tcp_is_acked(env, c);
             c->state = TB_TCP_CLOSED;
             tb_tcp_release(env, c);
             c->ack_at = 0;
@@ -504,8 +506,12 @@ static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
             return 0;
         }
     }
-    if (seg->flags & TB_TCP_SYN) { /* RFC 5961 §4.2; also a SYN-ACK whose ACK was lost */
-        tb_tcp_challenge(env, c);
+    if (seg->flags & TB_TCP_SYN) {
+        /* The SYN-ACK again: our ACK of it was lost. Else RFC 5961 §4.2. */
+        if (seg->seq == c->irs)
+            c->flags |= TB_TCP_ACK_NOW;
+        else
+            tb_tcp_challenge(env, c);
         return 0;
     }
     if (!is_acceptable(env, c, from, len)) {

@@ -147,17 +147,28 @@ int tb_tcp_close(struct tb_tcp_env *env, struct tb_tcp *c)
     return 0;
 }
 
+bool tb_tcp_is_acked(const struct tb_tcp_env *env, const struct tb_tcp *c)
+{
+    const struct tb_tcp_busy *b = tb_tcp_busy(env, c);
+
+    if (!b)
+        return true;
+    if (c->state == TB_TCP_SYN_SENT)
+        return false;
+    if ((c->flags & TB_TCP_FIN_QUEUED) && !(c->flags & TB_TCP_FIN_ACKED))
+        return false;
+    return c->snd_una >= b->snd_end;
+}
+
 bool tb_tcp_is_quiet(const struct tb_tcp_env *env, const struct tb_tcp *c)
 {
     const struct tb_tcp_busy *b = tb_tcp_busy(env, c);
 
     if (!b)
         return true;
-    if (c->state == TB_TCP_SYN_SENT || b->ooo.count > 0 || b->fin_pending)
-        return false;
-    if ((c->flags & TB_TCP_FIN_QUEUED) && !(c->flags & TB_TCP_FIN_ACKED))
-        return false;
-    return c->snd_una >= b->snd_end;
+    /* What stands beyond the server's FIN is nothing to wait for. */
+    bool is_gap = (b->ooo.count > 0 || b->fin_pending) && !(c->flags & TB_TCP_FIN_RECEIVED);
+    return tb_tcp_is_acked(env, c) && !is_gap;
 }
 
 void tb_tcp_release(struct tb_tcp_env *env, struct tb_tcp *c)

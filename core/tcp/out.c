@@ -216,7 +216,8 @@ static const uint8_t *payload_at(struct tb_tcp_env *env, const struct tb_tcp *c,
         return in_place;
     }
     uint32_t want = (uint32_t) (most < c->mss ? most : c->mss), have = 0;
-    if (env->gather_room - env->gather_used < want)
+    /* Not later, when the frame is taken: emptying the batch empties what we gather here too. */
+    if (env->gather_room - env->gather_used < want || env->frame_count == env->frame_room)
         env->flush(env);
     uint8_t *out = env->gather + env->gather_used;
     while (have < want) {

@@ -199,6 +199,9 @@ void tb_tcp_abort(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_
 /* Give back what the connection holds, silently. The record keeps its numbers. */
 void tb_tcp_release(struct tb_tcp_env *env, struct tb_tcp *c);
 
+/* Has everything queued, a FIN included, been acknowledged? */
+bool tb_tcp_is_acked(const struct tb_tcp_env *env, const struct tb_tcp *c);
+
 /* May the extension be given back (everything acknowledged, nothing out of order)? */
 bool tb_tcp_is_quiet(const struct tb_tcp_env *env, const struct tb_tcp *c);
 

@@ -91,7 +91,7 @@ unsigned tb_tcp_timer(struct tb_tcp_env *env, struct tb_tcp *c)
     if (tb_tcp_tick_due(env, c->rtx_at)) {
         struct tb_tcp_busy *b = tb_tcp_busy(env, c);
         c->rtx_at = 0;
-        if (b && env->is_behind)
+        if (b && env->is_behind && env->now_us - b->progress_us < env->timeout_us)
             c->rtx_at = tb_tcp_tick_in(env, BEHIND_US);
         else if (b)
             events = retransmission_due(env, c, b);
