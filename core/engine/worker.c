@@ -502,8 +502,6 @@ static uint32_t take_packets(struct tb_worker *w)
     uint32_t n = tb_io_recv(w->io, w->packets, TB_WORKER_BATCH);
 
     w->stats.packets_received += n;
-    if (n > 0)
-        w->last_packet_us = w->tcp.now_us;
     w->tcp.is_behind = n == TB_WORKER_BATCH;
     for (uint32_t i = 0; i < n; i++)
         input(w, &w->packets[i]);

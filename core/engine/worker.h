@@ -63,7 +63,6 @@ struct tb_worker {
     uint64_t begin_us;                  /* monotonic: schedules count from here */
     uint64_t first_syn_us, last_end_us; /* 0: none yet */
     uint64_t linger_until_us;
-    uint64_t last_packet_us; /* when one was received */
     uint64_t stray_second;
     uint32_t strays_answered;
     uint32_t restarts;    /* idle users that will start again at their due_us */
