@@ -60,10 +60,11 @@ static struct tb_worker *worker_of(struct tb_tcp_env *env)
 
 static void deliver(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint32_t len)
 {
+    struct tb_worker *w = worker_of(env);
     struct tb_user *u = tb_user_of(c);
 
-    if (u->phase >= TB_PHASE_PLAYING)
-        tb_response_data(worker_of(env), u, data, len);
+    if (u->phase >= TB_PHASE_PLAYING && !tb_ending_refuses_data(w, u))
+        tb_response_data(w, u, data, len);
 }
 
 static void release(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *tcp_busy)

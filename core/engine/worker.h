@@ -158,6 +158,9 @@ void tb_response_forget(struct tb_worker *w, struct tb_busy *b);
 /* ending.c: the captured end */
 void tb_ending_advance(struct tb_worker *w, struct tb_user *u);
 void tb_ending_due(struct tb_worker *w, struct tb_user *u);
+/* Bytes came after the client had closed for good in the capture: they are answered with a RST, as
+ * there; the session is over. */
+bool tb_ending_refuses_data(struct tb_worker *w, struct tb_user *u);
 bool tb_ending_is_as_captured(const struct tb_worker *w, const struct tb_user *u, bool reset);
 
 /* verdict.c: the one place a session ends */
