@@ -54,7 +54,7 @@ def why_not():
     """Why system tests cannot run here, or None."""
     if os.geteuid() != 0:
         return "needs root (network namespaces, TUN)"
-    for tool in ("ip", "ss", "nft", "nginx"):
+    for tool in ("ip", "ss", "nft", "nginx", "nsenter"):
         if not shutil.which(tool):
             return "needs the program " + tool
     if not os.path.exists("/dev/net/tun"):
@@ -132,13 +132,14 @@ class Host:
         self.sysctl("net.ipv4.tcp_max_syn_backlog", 65535)
 
     def argv(self, *args):
-        return ["ip", "netns", "exec", self.ns, *map(str, args)]
+        # Not `ip netns exec`: it mounts a /sys of its own, which containers and chroots forbid.
+        return ["nsenter", "--net=/run/netns/" + self.ns, *map(str, args)]
 
     def run(self, *args, **kw):
         return self.lab.command(*self.argv(*args), **kw)
 
     def ip(self, *args):
-        return self.lab.command("ip", "-n", self.ns, *args)
+        return self.run("ip", *args)
 
     def sysctl(self, name, value):
         self.run("sysctl", "-qw", "%s=%s" % (name, value))

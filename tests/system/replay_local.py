@@ -3,6 +3,8 @@
 """Test host and target are two hosts; the target routes the client range back to the test host,
 where -s local:IFACE takes the responses off the wire: sent by raw IP socket and at the link layer,
 IPv4 and IPv6."""
+import json
+
 import captures
 import lab
 
@@ -29,7 +31,7 @@ def main(l):
                 captures.judge(l, "%s to %s, %s" % (name, family, sender), run, recording, want)
     # neighbours that are not known yet, and MAC addresses that are given
     test.ip("neigh", "flush", "all")
-    macs = [host.run("cat", "/sys/class/net/%s/address" % device).strip()
+    macs = [json.loads(host.ip("-j", "link", "show", device))[0]["address"]
             for host, device in ((test, "target"), (target, "test"))]
     name = "http-short"
     with captures.Recording(l, target, 80) as recording:
