@@ -9,3 +9,8 @@ bench_io_bench_CFLAGS = $(AM_CFLAGS)
 bench_io_bench_LDADD = core/libtbcore.la
 
 EXTRA_DIST += %D%/run %D%/README.md
+
+noinst_PROGRAMS += bench/engine
+bench_engine_SOURCES = %D%/engine.c
+bench_engine_CFLAGS = $(AM_CFLAGS)
+bench_engine_LDADD = core/libtbcore.la

@@ -274,6 +274,7 @@ int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
         .topology_s = o->topology_s,
         .sessions = r->trace.sessions,
         .session_count = r->trace.session_count,
+        .users = r->plan.users,
     };
     rc = tb_pacing_init(&r->pacing, &in);
     if (rc < 0)

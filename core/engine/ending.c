@@ -138,6 +138,19 @@ void tb_ending_due(struct tb_worker *w, struct tb_user *u)
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
 }
 
+bool tb_ending_refuses_data(struct tb_worker *w, struct tb_user *u)
+{
+    struct tb_tcp_path path;
+
+    if (u->phase != TB_PHASE_CLOSING || !tb_user_script(w, u)->end.client_rst ||
+        !tb_tcp_is_acked(&w->tcp, &u->tcp))
+        return false;
+    tb_user_path(w, u, &path);
+    tb_tcp_abort(&w->tcp, &u->tcp, &path);
+    tb_verdict_set(w, u, TB_VERDICT_COMPLETED);
+    return true;
+}
+
 bool tb_ending_is_as_captured(const struct tb_worker *w, const struct tb_user *u, bool reset)
 {
     const struct tb_script_end *e = &tb_user_script(w, u)->end;

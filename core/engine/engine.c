@@ -17,7 +17,6 @@
 
 enum {
     POLL_US = 50000,       /* how often the reporter looks, and a worker wakes at the latest */
-    SPIN_US = 100,         /* look for packets that long after the last one before sleeping */
     START_DELAY_US = 10000 /* so that all workers are ready when schedules begin */
 };
 
@@ -70,8 +69,6 @@ static void *run_worker(void *arg)
             continue;
         uint64_t now = tb_clock_mono_us(), next = tb_worker_next_us(w);
         uint64_t sleep_us = next > now ? next - now : 0;
-        if (now - w->last_packet_us < SPIN_US)
-            continue;
         tb_io_wait(w->io, sleep_us < POLL_US ? sleep_us : POLL_US);
     }
     /* Not into the copy: the reporter may be reading it. */

@@ -25,6 +25,7 @@ static int init_topology(struct tb_pacing *p, const struct tb_pacing_input *in)
         p->session_us[s] = (uint64_t) at_us;
     }
     p->session_count = in->session_count;
+    p->users = in->users ? in->users : in->session_count;
     p->round_us = (uint64_t) (at_us + step_us);
     return 0;
 }
@@ -46,8 +47,13 @@ void tb_pacing_fini(struct tb_pacing *p)
 
 uint64_t tb_pacing_start_us(const struct tb_pacing *p, uint64_t k)
 {
-    if (p->session_us)
-        return k / p->session_count * p->round_us + p->session_us[k % p->session_count];
+    if (p->session_us) {
+        /* Every loop of all users begins a round of its own. */
+        uint64_t rounds = (p->users + p->session_count - 1) / p->session_count;
+        uint64_t user = k % p->users;
+        return (k / p->users * rounds + user / p->session_count) * p->round_us +
+               p->session_us[user % p->session_count];
+    }
     /* During the ramp the rate grows as rate·t/ramp, so k = rate·t²/(2·ramp). */
     double in_ramp = p->rate * p->ramp_us / 2e6;
     if ((double) k < in_ramp)

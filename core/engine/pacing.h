@@ -20,6 +20,7 @@ struct tb_pacing {
     /* --topology: where each session starts within a round of all sessions, or NULL */
     uint64_t *session_us;
     uint32_t session_count;
+    uint64_t users;
     uint64_t round_us;
 };
 
@@ -30,6 +31,7 @@ struct tb_pacing_input {
     double topology_s;
     struct tb_script *const *sessions;
     uint32_t session_count;
+    uint64_t users; /* 0: one per session */
 };
 
 /* 0 or -ENOMEM. */

@@ -60,10 +60,11 @@ static struct tb_worker *worker_of(struct tb_tcp_env *env)
 
 static void deliver(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint32_t len)
 {
+    struct tb_worker *w = worker_of(env);
     struct tb_user *u = tb_user_of(c);
 
-    if (u->phase >= TB_PHASE_PLAYING)
-        tb_response_data(worker_of(env), u, data, len);
+    if (u->phase >= TB_PHASE_PLAYING && !tb_ending_refuses_data(w, u))
+        tb_response_data(w, u, data, len);
 }
 
 static void release(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *tcp_busy)
@@ -502,8 +503,6 @@ static uint32_t take_packets(struct tb_worker *w)
     uint32_t n = tb_io_recv(w->io, w->packets, TB_WORKER_BATCH);
 
     w->stats.packets_received += n;
-    if (n > 0)
-        w->last_packet_us = w->tcp.now_us;
     w->tcp.is_behind = n == TB_WORKER_BATCH;
     for (uint32_t i = 0; i < n; i++)
         input(w, &w->packets[i]);

@@ -63,7 +63,6 @@ struct tb_worker {
     uint64_t begin_us;                  /* monotonic: schedules count from here */
     uint64_t first_syn_us, last_end_us; /* 0: none yet */
     uint64_t linger_until_us;
-    uint64_t last_packet_us; /* when one was received */
     uint64_t stray_second;
     uint32_t strays_answered;
     uint32_t restarts;    /* idle users that will start again at their due_us */
@@ -159,6 +158,9 @@ void tb_response_forget(struct tb_worker *w, struct tb_busy *b);
 /* ending.c: the captured end */
 void tb_ending_advance(struct tb_worker *w, struct tb_user *u);
 void tb_ending_due(struct tb_worker *w, struct tb_user *u);
+/* Bytes came after the client had closed for good in the capture: they are answered with a RST, as
+ * there; the session is over. */
+bool tb_ending_refuses_data(struct tb_worker *w, struct tb_user *u);
 bool tb_ending_is_as_captured(const struct tb_worker *w, const struct tb_user *u, bool reset);
 
 /* verdict.c: the one place a session ends */

@@ -114,6 +114,26 @@ static void client_resets_after_the_captured_progress(void **state)
     ENDED(w, TB_VERDICT_COMPLETED, 1);
 }
 
+/* A download given up: the captured client closed, and reset when the server went on sending. */
+static void client_that_had_closed_for_good_resets_at_the_next_bytes(void **state)
+{
+    struct world *w = *state;
+    struct session *s = SESSION(w, {.request = 100, .response = 200000, .unanswered = true});
+    s->script.end = (struct tb_script_end){
+        .client = TB_END_FIN, .client_rst = true, .bytes = 50000, .delay_us = 30 * MILLISECONDS};
+    s->server.step[0].reply = 50000;
+    s->server.step[1] =
+        (struct fake_step){.after = 100, .reply = 150000, .delay_us = 200 * MILLISECONDS};
+    s->server.count = 2;
+
+    world_run(w);
+    const struct fake_conn *c = world_conn(w, 0);
+    assert_true(c->has_client_fin);
+    assert_true(c->reset_by_client);
+    assert_in_range(c->rst_us - c->syn_us, 200 * MILLISECONDS, 240 * MILLISECONDS);
+    ENDED(w, TB_VERDICT_COMPLETED, 1);
+}
+
 static void client_resets_only_when_its_bytes_are_acknowledged(void **state)
 {
     struct world *w = *state;
@@ -361,6 +381,7 @@ int main(void)
         WORLD_TEST(server_that_does_not_close_is_left_after_close_wait),
         WORLD_TEST(client_may_close_without_waiting_for_all_of_the_response),
         WORLD_TEST(client_resets_after_the_captured_progress),
+        WORLD_TEST(client_that_had_closed_for_good_resets_at_the_next_bytes),
         WORLD_TEST(client_resets_only_when_its_bytes_are_acknowledged),
         WORLD_TEST(client_resets_with_a_hole_in_the_response),
         WORLD_TEST(client_that_resets_without_progress_gives_up_in_time),

@@ -68,6 +68,21 @@ static void topology_keeps_distances_of_sessions_captured_together(void **state)
     tb_pacing_fini(&p);
 }
 
+static void topology_begins_anew_with_every_loop(void **state)
+{
+    struct tb_script scripts[2] = {{.start_us = 1000}, {.start_us = 201000}};
+    struct tb_script *sessions[] = {&scripts[0], &scripts[1]};
+    struct tb_pacing p = PACED(.rate = 10, .accelerate = 1, .topology = true, .topology_s = 1,
+                               .sessions = sessions, .session_count = 2, .users = 3);
+
+    assert_int_equal(tb_pacing_start_us(&p, 1), 200000); /* user 1, session 1 */
+    assert_int_equal(tb_pacing_start_us(&p, 2), 300000); /* user 2, session 0 */
+    assert_int_equal(tb_pacing_start_us(&p, 3), 600000); /* user 0 again, session 0 */
+    assert_int_equal(tb_pacing_start_us(&p, 4), 800000);
+    never_goes_back(&p, 30);
+    tb_pacing_fini(&p);
+}
+
 static void topology_is_accelerated_like_think_times(void **state)
 {
     struct tb_script scripts[2] = {{.start_us = 1000}, {.start_us = 801000}};
@@ -97,6 +112,7 @@ int main(void)
         cmocka_unit_test(rate_does_not_drift),
         cmocka_unit_test(rate_grows_during_the_ramp),
         cmocka_unit_test(topology_keeps_distances_of_sessions_captured_together),
+        cmocka_unit_test(topology_begins_anew_with_every_loop),
         cmocka_unit_test(topology_is_accelerated_like_think_times),
         cmocka_unit_test(think_times_are_divided_by_the_acceleration),
     };

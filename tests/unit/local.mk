@@ -11,4 +11,5 @@ include tests/unit/io.mk
 include tests/unit/config.mk
 include tests/unit/report.mk
 include tests/unit/http.mk
+include tests/unit/hostile.mk
 endif
