@@ -14,8 +14,9 @@ static bool is_streaming(const struct tb_worker *w, const struct tb_user *u)
             (u->sent->response_bytes > 0 || !(u->sent->flags & TB_REQ_BYTES)));
 }
 
-/* Completed ones leave their connection as it is: closed, in TIME-WAIT, or waiting for a server that
- * takes its time; the record goes on answering. Others must leave nothing open on the target. */
+/* Completed ones leave their connection as it is: closed, in TIME-WAIT, or waiting for a server
+ * that takes its time; the record goes on answering. Others must leave nothing open on the target.
+ */
 static void close_connection(struct tb_worker *w, struct tb_user *u, enum tb_verdict verdict)
 {
     struct tb_tcp *c = &u->tcp;
