@@ -132,7 +132,8 @@ static void send_captured(struct tb_worker *w, struct tb_user *u, const struct t
     }
 }
 
-/* Does something come back that has to be followed? */
+/* Does something come back that has to be followed? Of a response that the capture does not show
+ * complete, only how much of it came before the client's end. */
 static bool has_response(const struct tb_worker *w, const struct tb_user *u,
                          const struct tb_request *r)
 {
@@ -140,10 +141,10 @@ static bool has_response(const struct tb_worker *w, const struct tb_user *u,
 
     if ((r->flags & TB_REQ_NO_RESPONSE) || w->config->blind)
         return false;
-    if (!(r->flags & TB_REQ_BYTES) || (r->flags & TB_REQ_ANSWERED))
+    if (r->flags & TB_REQ_ANSWERED)
         return true;
-    /* Not complete in the capture: only the end may depend on how much of it came. */
-    return s->end.bytes > 0 && tb_script_complete(s) && !tb_script_next(r);
+    return s->end.client != TB_END_NONE && s->end.bytes > 0 && tb_script_complete(s) &&
+           !tb_script_next(r);
 }
 
 /* The module waits for bytes that no response is pending for: not for ever, unless its own timer
