@@ -294,9 +294,11 @@ void tb_player_events(struct tb_worker *w, struct tb_user *u, unsigned events)
     if (events & TB_TCP_EV_REFUSED) {
         tb_verdict_set(w, u, TB_VERDICT_REFUSED);
     } else if (events & TB_TCP_EV_RESET) {
-        /* Or it resets, in place of closing, a session that has got everything. */
+        /* Or it resets, in place of closing, a session that has got everything; or, having closed
+         * as captured, because of bytes that were still on their way. */
         bool all_answered = u->responses >= tb_user_script(w, u)->responses;
         bool fine = tb_ending_is_as_captured(w, u, true) ||
+                    ((u->flags & TB_USER_SERVER_FIN) && tb_ending_is_as_captured(w, u, false)) ||
                     (u->phase >= TB_PHASE_ENDING && all_answered && !(events & TB_TCP_EV_LOST));
         tb_verdict_set(w, u, fine ? TB_VERDICT_COMPLETED : TB_VERDICT_RESET);
     } else if (events & TB_TCP_EV_DEAD) {
