@@ -147,8 +147,6 @@ int tb_replay_load(struct tb_replay *r, struct tb_err *err)
     };
     rc = tb_trace_load(&r->trace, &t, err);
     tb_status_end(&r->status);
-    if (rc == 0 && r->trace.warning[0])
-        tb_log(TB_LOG_WARN, "%s", r->trace.warning);
 out:
     free(services);
     return rc;

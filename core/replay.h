@@ -48,6 +48,9 @@ int tb_replay_drop(struct tb_replay *r, struct tb_err *err);    /* privileges */
 int tb_replay_play(struct tb_replay *r, struct tb_err *err);    /* the run itself */
 void tb_replay_free(struct tb_replay *r);
 
+/* Log what of the capture may surprise: after planning. */
+void tb_replay_remarks(const struct tb_replay *r);
+
 /* Summary, JSON report, --fail-on: TB_EXIT_OK or TB_EXIT_FAILED, or -errno with words. */
 int tb_replay_report(struct tb_replay *r, struct tb_err *err);
 

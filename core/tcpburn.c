@@ -121,6 +121,8 @@ static int play(struct tb_replay *r, struct tb_err *err)
         rc = tb_replay_load(r, err);
     if (rc == 0)
         rc = tb_replay_plan(r, err);
+    if (rc == 0)
+        tb_replay_remarks(r);
     if (rc == 0 && r->options->dry_run) {
         rc = tb_replay_dry(r, err);
         return rc < 0 ? complain(err, status_of(rc)) : TB_EXIT_OK;

@@ -157,5 +157,7 @@ bool tb_ending_is_as_captured(const struct tb_worker *w, const struct tb_user *u
 
     if (u->phase == TB_PHASE_CONNECTING || u->responses < e->server_responses)
         return false;
-    return reset ? e->server == TB_END_RST : e->server_fin;
+    /* A FIN stands for a captured RST too: which of them comes depends on what the server has not
+     * read yet. */
+    return e->server == TB_END_RST || (!reset && e->server_fin);
 }
