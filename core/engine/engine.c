@@ -62,7 +62,7 @@ static void *run_worker(void *arg)
         tb_worker_stop(w, (enum tb_stop) atomic_load_explicit(&t->stop, memory_order_relaxed));
         bool more = tb_worker_tick(w, tb_clock_mono_us(), tb_clock_real_us());
         atomic_store_explicit(&t->open, w->stats.open, memory_order_relaxed);
-        int want = atomic_load_explicit(&t->want, memory_order_relaxed);
+        int want = atomic_load_explicit(&t->want, memory_order_acquire);
         if (want != atomic_load_explicit(&t->have, memory_order_relaxed))
             publish(t, want);
         if (more)
@@ -109,8 +109,9 @@ static void pause_us(uint64_t us)
 static void collect(struct run *r)
 {
     r->number++;
+    /* Release: the last copies have been read by now and may be written over. */
     for (uint32_t i = 0; i < r->count; i++)
-        atomic_store_explicit(&r->threads[i].want, r->number, memory_order_relaxed);
+        atomic_store_explicit(&r->threads[i].want, r->number, memory_order_release);
     memset(r->total, 0, sizeof *r->total);
     for (uint32_t i = 0; i < r->count; i++) {
         struct thread *t = &r->threads[i];

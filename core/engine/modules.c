@@ -168,10 +168,14 @@ void tb_modules_used(const struct tb_modules *m, const struct tb_trace *t, char 
 
 enum { GENERIC = 0, HTTP = 1 }; /* places in loaded[] when chosen by content */
 
+enum { HEAD_MAX = 16 }; /* bytes: longer than any method, its space and the target's first byte */
+
 /* A captured session while it is learned. */
 struct learned {
     const struct tb_module *module; /* NULL: not chosen yet */
     void *state;
+    uint8_t head[HEAD_MAX]; /* what the client sent so far, too little to choose by */
+    uint32_t head_len;
 };
 
 /* "METHOD target HTTP/1.x": enough of a request line to tell it from anything else. */
@@ -189,6 +193,18 @@ static bool looks_like_http(const uint8_t *p, uint64_t len)
     if (i == len) /* the line goes on in the next packet: a target begins with / or a scheme */
         return len > space + 1 && (p[space + 1] == '/' || p[space + 1] == 'h');
     return i - space > 9 && memcmp(p + i - 8, "HTTP/1.", 7) == 0;
+}
+
+/* Is this less than "METHOD t" of a usual method, as a client that sends byte by byte begins? */
+static bool may_become_http(const uint8_t *p, uint64_t len)
+{
+    static const char *const methods[] = {"GET ",   "POST ",    "HEAD ",  "PUT ",    "DELETE ",
+                                          "PATCH ", "OPTIONS ", "TRACE ", "CONNECT "};
+
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        if (len <= strlen(methods[i]) && memcmp(methods[i], p, len) == 0)
+            return true;
+    return false;
 }
 
 static void choose(struct tb_modules *m, struct learned *l, struct tb_draft *d, uint32_t index)
@@ -225,6 +241,40 @@ static void *learn_begin(void *ctx, struct tb_draft *d)
     return l;
 }
 
+/* Keep the first bytes until they tell the protocol; false when they do, or never will. */
+static bool wait_for_more(const struct tb_modules *m, const struct tb_draft *d, struct learned *l,
+                          enum tb_dir dir, const uint8_t *bytes, uint64_t len)
+{
+    if (dir != TB_FROM_CLIENT || !bytes || len > HEAD_MAX - l->head_len ||
+        module_for(m, d, dir, NULL, 0) == HTTP)
+        return false;
+    memcpy(l->head + l->head_len, bytes, len);
+    if (!may_become_http(l->head, l->head_len + len))
+        return false;
+    l->head_len += (uint32_t) len;
+    return true;
+}
+
+/* Choose by what was kept and the client's bytes that follow it, and hand over what was kept. */
+static void choose_late(struct tb_modules *m, struct learned *l, struct tb_draft *d,
+                        enum tb_dir dir, const uint8_t *bytes, uint64_t len, uint64_t time_us)
+{
+    uint64_t more = dir != TB_FROM_CLIENT || !bytes ? 0 : len;
+
+    if (l->head_len == 0) {
+        choose(m, l, d, module_for(m, d, dir, bytes, len));
+        return;
+    }
+    if (more > HEAD_MAX - l->head_len)
+        more = HEAD_MAX - l->head_len;
+    if (more > 0)
+        memcpy(l->head + l->head_len, bytes, more);
+    choose(m, l, d, module_for(m, d, TB_FROM_CLIENT, l->head, l->head_len + more));
+    if (l->module->learn_data)
+        l->module->learn_data((struct tb_learn *) d, l->state, TB_CLIENT_BYTES, 0, l->head,
+                              l->head_len, time_us);
+}
+
 static void learn_data(void *ctx, void *state, struct tb_draft *d, enum tb_dir dir, uint64_t offset,
                        const uint8_t *bytes, uint64_t len, uint64_t time_us)
 {
@@ -233,8 +283,11 @@ static void learn_data(void *ctx, void *state, struct tb_draft *d, enum tb_dir d
 
     if (!l)
         return;
-    if (!l->module)
-        choose(m, l, d, module_for(m, d, dir, bytes, len));
+    if (!l->module) {
+        if (wait_for_more(m, d, l, dir, bytes, len))
+            return;
+        choose_late(m, l, d, dir, bytes, len, time_us);
+    }
     if (l->module->learn_data)
         l->module->learn_data((struct tb_learn *) d, l->state,
                               dir == TB_FROM_CLIENT ? TB_CLIENT_BYTES : TB_SERVER_BYTES, offset,
@@ -245,6 +298,8 @@ static void learn_end(void *ctx, void *state, struct tb_draft *d, bool used)
 {
     struct learned *l = state;
 
+    if (l && !l->module && l->head_len > 0)
+        choose(ctx, l, d, GENERIC);
     if (l && l->module && l->module->learn_end)
         l->module->learn_end((struct tb_learn *) d, l->state, used);
     free(l);

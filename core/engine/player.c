@@ -132,7 +132,8 @@ static void send_captured(struct tb_worker *w, struct tb_user *u, const struct t
     }
 }
 
-/* Does something come back that has to be followed? */
+/* Does something come back that has to be followed? Of a response that the capture does not show
+ * complete, only how much of it came before the client's end. */
 static bool has_response(const struct tb_worker *w, const struct tb_user *u,
                          const struct tb_request *r)
 {
@@ -140,10 +141,10 @@ static bool has_response(const struct tb_worker *w, const struct tb_user *u,
 
     if ((r->flags & TB_REQ_NO_RESPONSE) || w->config->blind)
         return false;
-    if (!(r->flags & TB_REQ_BYTES) || (r->flags & TB_REQ_ANSWERED))
+    if (r->flags & TB_REQ_ANSWERED)
         return true;
-    /* Not complete in the capture: only the end may depend on how much of it came. */
-    return s->end.bytes > 0 && tb_script_complete(s) && !tb_script_next(r);
+    return s->end.client != TB_END_NONE && s->end.bytes > 0 && tb_script_complete(s) &&
+           !tb_script_next(r);
 }
 
 /* The module waits for bytes that no response is pending for: not for ever, unless its own timer
@@ -293,9 +294,11 @@ void tb_player_events(struct tb_worker *w, struct tb_user *u, unsigned events)
     if (events & TB_TCP_EV_REFUSED) {
         tb_verdict_set(w, u, TB_VERDICT_REFUSED);
     } else if (events & TB_TCP_EV_RESET) {
-        /* Or it resets, in place of closing, a session that has got everything. */
+        /* Or it resets, in place of closing, a session that has got everything; or, having closed
+         * as captured, because of bytes that were still on their way. */
         bool all_answered = u->responses >= tb_user_script(w, u)->responses;
         bool fine = tb_ending_is_as_captured(w, u, true) ||
+                    ((u->flags & TB_USER_SERVER_FIN) && tb_ending_is_as_captured(w, u, false)) ||
                     (u->phase >= TB_PHASE_ENDING && all_answered && !(events & TB_TCP_EV_LOST));
         tb_verdict_set(w, u, fine ? TB_VERDICT_COMPLETED : TB_VERDICT_RESET);
     } else if (events & TB_TCP_EV_DEAD) {

@@ -4,14 +4,23 @@
  */
 #include "engine/worker.h"
 
+/* May the server still be sending, for as long as it likes? */
+static bool is_streaming(const struct tb_worker *w, const struct tb_user *u)
+{
+    const struct tb_busy *b = tb_user_busy(w, u);
+
+    return (b && b->first_pending) ||
+           (u->sent && !(u->sent->flags & (TB_REQ_ANSWERED | TB_REQ_NO_RESPONSE)) &&
+            (u->sent->response_bytes > 0 || !(u->sent->flags & TB_REQ_BYTES)));
+}
+
 /* Completed ones leave their connection as it is: closed, in TIME-WAIT, or waiting for a server
  * that takes its time; the record goes on answering. Others must leave nothing open on the target.
  */
 static void close_connection(struct tb_worker *w, struct tb_user *u, enum tb_verdict verdict)
 {
     struct tb_tcp *c = &u->tcp;
-    struct tb_busy *b = tb_user_busy(w, u);
-    bool streaming = b && b->first_pending; /* the server still sends: it would never end */
+    bool streaming = is_streaming(w, u);
 
     if (verdict == TB_VERDICT_COMPLETED && !streaming) {
         w->half_closed += c->state != TB_TCP_CLOSED && c->state != TB_TCP_TIME_WAIT;

@@ -35,12 +35,12 @@ static void take_options(struct tb_tcp_env *env, struct tb_tcp *c, const struct 
 {
     uint32_t headers = tb_addr_is_v4(&path->dst) ? 40 : 60;
     uint32_t mss = seg->opt.mss ? seg->opt.mss : 536;
-    uint32_t room = env->mtu > headers + 64 ? env->mtu - headers : 64;
+    uint32_t room = env->mtu > headers + 24 ? env->mtu - headers : 24; /* of an MTU of 68 */
 
-    if (mss > room)
-        mss = room;
     if (mss < 64) /* a hostile MSS must not make a packet of every byte */
         mss = 64;
+    if (mss > room)
+        mss = room;
     if (!seg->opt.has_ts)
         c->flags &= (uint16_t) ~TB_TCP_USES_TS;
     if (c->flags & TB_TCP_USES_TS) {

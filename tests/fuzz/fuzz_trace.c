@@ -52,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tb_err err;
     tb_trace_load(&t, &o, &err);
     sink = walk(&t);
+    (void) sink;
     tb_trace_free(&t);
     close(fd);
     return 0;

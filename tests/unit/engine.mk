@@ -3,6 +3,7 @@ unit_engine = \
 	tests/unit/engine_ending.test \
 	tests/unit/engine_life.test \
 	tests/unit/engine_module.test \
+	tests/unit/engine_modules.test \
 	tests/unit/engine_network.test \
 	tests/unit/engine_pacing.test \
 	tests/unit/engine_plan.test \
@@ -25,6 +26,10 @@ tests_unit_engine_life_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 tests_unit_engine_module_test_SOURCES = %D%/engine_module_test.c $(unit_engine_rig)
 tests_unit_engine_module_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_module_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
+
+tests_unit_engine_modules_test_SOURCES = %D%/engine_modules_test.c %D%/trace_build.h %D%/unit.h
+tests_unit_engine_modules_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_modules_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 
 tests_unit_engine_network_test_SOURCES = %D%/engine_network_test.c $(unit_engine_rig)
 tests_unit_engine_network_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -236,6 +236,22 @@ static void close_that_the_capture_shows_too_is_no_failure(void **state)
     world_all_arrived(w, 0, s);
 }
 
+/* What was still on its way when the server closed as captured finds nobody there. */
+static void reset_behind_the_captured_close_is_no_failure(void **state)
+{
+    struct world *w = *state;
+    struct session *s = SESSION(w, {.request = 100, .response = 500, .then = FAKE_CLOSE},
+                                {.request = 50000, .think_us = 100 * MILLISECONDS});
+    s->script.end.server_first = true;
+    s->script.end.server_responses = 1;
+    s->server.step[1] = (struct fake_step){.after = 2000, .then = FAKE_RESET};
+    s->server.count = 2;
+
+    world_run(w);
+    assert_true(world_conn(w, 0)->reset_by_server);
+    ENDED(w, TB_VERDICT_COMPLETED, 1);
+}
+
 static void response_that_only_the_close_completes_is_no_mismatch(void **state)
 {
     struct world *w = *state;
@@ -389,6 +405,7 @@ int main(void)
         WORLD_TEST(server_gets_its_time_to_close_first),
         WORLD_TEST(client_closes_when_the_server_does_not_within_close_wait),
         WORLD_TEST(close_that_the_capture_shows_too_is_no_failure),
+        WORLD_TEST(reset_behind_the_captured_close_is_no_failure),
         WORLD_TEST(response_that_only_the_close_completes_is_no_mismatch),
         WORLD_TEST(reset_that_the_capture_shows_too_is_no_failure),
         WORLD_TEST(reset_before_the_captured_progress_fails_the_session),

@@ -79,6 +79,19 @@ static void a_flood_does_not_keep_a_dead_connection_alive(void **state)
     assert_true(rig_pass(r, 130 * SECONDS) & TB_TCP_EV_DEAD);
 }
 
+/* Neither a small MTU of ours nor a tiny MSS of the server's is overstepped or sends crumbs. */
+static void segments_fit_the_smallest_mtu(void **state)
+{
+    struct rig *r = *state;
+
+    r->env.mtu = 68;
+    r->syn.ts = false;
+    r->server.mss = 1;
+    rig_connect(r);
+    rig_send(r, 100);
+    EXPECT(r, .flags = ACK, .seq = 1, .ack = 1, .len = 28);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +100,7 @@ int main(void)
         RIG_TEST(every_repeated_syn_ack_is_acknowledged),
         RIG_TEST(bytes_beyond_the_fin_hold_nothing),
         RIG_TEST(a_fin_that_bytes_run_over_is_none),
+        RIG_TEST(segments_fit_the_smallest_mtu),
         RIG_TEST(a_flood_does_not_keep_a_dead_connection_alive),
     };
 

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Fuzz targets. make check gives each its corpus; make fuzz TIME=SECONDS looks for more with
+# libFuzzer (clang), in a folder of its own: build/fuzz, where findings and new inputs stay.
+FUZZ_TARGETS = config http packet tcp trace
+
+fuzz_tests = \
+	tests/fuzz/fuzz_config.test \
+	tests/fuzz/fuzz_http.test \
+	tests/fuzz/fuzz_packet.test \
+	tests/fuzz/fuzz_tcp.test \
+	tests/fuzz/fuzz_trace.test
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)
+EXTRA_DIST += tests/fuzz/corpus
+
+tests_fuzz_fuzz_config_test_SOURCES = %D%/fuzz_config.c %D%/replay.c
+tests_fuzz_fuzz_config_test_LDADD = core/libtbcore.la
+
+tests_fuzz_fuzz_http_test_SOURCES = %D%/fuzz_http.c %D%/replay.c
+tests_fuzz_fuzz_http_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/modules
+tests_fuzz_fuzz_http_test_LDADD = modules/http/libhttp.la $(JANSSON_LIBS)
+
+tests_fuzz_fuzz_packet_test_SOURCES = %D%/fuzz_packet.c %D%/replay.c
+tests_fuzz_fuzz_packet_test_LDADD = core/libtbcore.la
+
+tests_fuzz_fuzz_tcp_test_SOURCES = %D%/fuzz_tcp.c %D%/replay.c \
+	tests/unit/worker_rig.c tests/unit/worker_rig.h
+tests_fuzz_fuzz_tcp_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_fuzz_fuzz_tcp_test_LDADD = core/libtbcore.la modules/http/libhttp.la
+
+tests_fuzz_fuzz_trace_test_SOURCES = %D%/fuzz_trace.c %D%/replay.c
+tests_fuzz_fuzz_trace_test_LDADD = core/libtbcore.la
+
+TIME = 60
+FUZZ_CC = clang
+FUZZ_CFLAGS = -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_LINK = -fsanitize=fuzzer,address,undefined
+fuzz_folder = $(abs_top_builddir)/build/fuzz
+
+# Sources, not objects of the normal build: everything is compiled with clang's coverage.
+fuzz_core = $(core_libtbcore_la_SOURCES) $(modules_http_libhttp_la_SOURCES) \
+	tests/unit/worker_rig.c
+.PHONY: fuzz
+fuzz:
+	@$(MKDIR_P) $(fuzz_folder)/objects
+	@cd $(abs_top_srcdir) && for f in $(fuzz_core); do \
+		case $$f in *.c) ;; *) continue;; esac; \
+		o=$(fuzz_folder)/objects/`echo $$f | tr / _`.o; \
+		$(FUZZ_CC) $(DEFS) -I$(abs_top_builddir) -Icore -Iinclude -Imodules -Itests/unit \
+			-D_GNU_SOURCE -DTB_PKGLIBDIR='"$(pkglibdir)"' $(FUZZ_CFLAGS) -c $$f -o $$o \
+			|| exit 1; \
+	done
+	@for t in $(FUZZ_TARGETS); do \
+		$(FUZZ_CC) -D_GNU_SOURCE -I$(top_srcdir)/core -I$(top_srcdir)/include \
+			-I$(top_srcdir)/modules -I$(top_srcdir)/tests/unit $(FUZZ_CFLAGS) $(FUZZ_LINK) \
+			$(top_srcdir)/tests/fuzz/fuzz_$$t.c $(fuzz_folder)/objects/*.o \
+			$(JANSSON_LIBS) $(PCAP_LIBS) $(ZLIB_LIBS) $(CAPNG_LIBS) $(LTDL_LIBS) -lm -lpthread \
+			-o $(fuzz_folder)/fuzz_$$t || exit 1; \
+		$(MKDIR_P) $(fuzz_folder)/new/$$t; \
+		echo "fuzz_$$t for $(TIME) s"; \
+		$(fuzz_folder)/fuzz_$$t -max_total_time=$(TIME) -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=$(fuzz_folder)/$$t- $(fuzz_folder)/new/$$t \
+			$(abs_top_srcdir)/tests/fuzz/corpus/$$t || exit 1; \
+	done
