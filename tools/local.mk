@@ -30,8 +30,7 @@ lint: all
 
 check-valgrind:
 	+$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$(printf '%s\n' $(check_PROGRAMS) | grep ^tests/unit/)" \
-		TEST_LOG_COMPILER='$(LIBTOOL)' \
-		TEST_LOG_FLAGS='--mode=execute valgrind -q --leak-check=full --error-exitcode=9'
+		TEST_LOG_FLAGS='$(LIBTOOL) --mode=execute valgrind -q --leak-check=full --error-exitcode=9'
 
 # After ./configure --enable-gcov.
 coverage: check

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests, a file per part. Without cmocka there are none.
+EXTRA_DIST += %D%/run
 if HAVE_CMOCKA
 include tests/unit/base.mk
 include tests/unit/packet.mk
