@@ -61,7 +61,7 @@ struct tb_engine_result {
 
 /* Run to the end. ios[w]: packet I/O of worker w (plan->workers of them), still the caller's
  * afterwards. `on_progress` is called from the calling thread about once a second. `stop` becomes
- * non-zero (set by a signal handler; see tb_engine_wake()) to end the run: open sessions are reset,
+ * non-zero (set by a signal handler; seen within 50 ms) to end the run: open sessions are reset,
  * verdict ABORTED. 0 or -errno with words. */
 int tb_engine_run(const struct tb_engine_config *config, struct tb_io **ios,
                   const volatile int *stop,

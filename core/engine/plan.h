@@ -9,9 +9,8 @@
  * turns the ports, so that runs of other seeds use other ports.
  *
  * Where the ranges have room, every user has several pairs (generations) and takes the next one for
- * each play. A pair then rests before it comes back: reusing one within microseconds would race the
- * server, which may still have the last ACK of the old connection in a socket's backlog and then
- * lets the new SYN fall there unseen.
+ * each play. A pair then rests before it comes back: one reused within microseconds was seen to
+ * lose its SYN now and then (docs/ARCHITECTURE.md, decisions).
  */
 #ifndef TB_ENGINE_PLAN_H
 #define TB_ENGINE_PLAN_H
