@@ -85,7 +85,7 @@ static uint32_t mem_recv(struct tb_io *io, struct tb_packet *packets, uint32_t m
         node_give(m, n);
     uint32_t count = 0;
     while (count < max && (n = queue_pop(&m->in))) {
-        packets[count++] = (struct tb_packet){n->data, n->len};
+        packets[count++] = (struct tb_packet){.data = n->data, .len = n->len};
         queue_push(&m->lent, n);
     }
     io->counters.received += count;
