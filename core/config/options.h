@@ -49,6 +49,7 @@ struct tb_options {
     char *local_device; /* of -s local:IFACE */
     struct tb_strings intercepts;
     uint32_t channels, intercept_port;
+    char *psk_file;
     double accelerate;                 /* 0: no think time */
     uint64_t start_rate, start_factor; /* -i, -A */
     double timeout_s;

@@ -255,7 +255,7 @@ static void connected(struct tb_worker *w, struct tb_user *u)
     struct tb_busy *b = tb_user_busy(w, u);
 
     w->stats.established++;
-    tb_histogram_add(&w->stats.connect, w->tcp.now_us - b->start_us);
+    tb_histogram_add(&w->stats.connect, w->seen_us > b->start_us ? w->seen_us - b->start_us : 0);
     b->give_up_us = 0;
     u->phase = TB_PHASE_PLAYING;
     if (s->has_greeting && !w->config->blind && tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {

@@ -125,7 +125,7 @@ static uint32_t count_bytes(struct tb_worker *w, struct tb_user *u, struct tb_bu
     }
     /* More than was captured and nothing else outstanding: it can only belong to this response. */
     bool alone = p->next == 0;
-    complete(w, u, w->tcp.now_us, true);
+    complete(w, u, w->seen_us, true);
     return alone ? len : (uint32_t) missing;
 }
 
@@ -150,7 +150,7 @@ static uint32_t ask_module(struct tb_worker *w, struct tb_user *u, const uint8_t
     if (status == TB_RESPONSE_FATAL)
         fail(w, u);
     else if (b && b->first_pending && status != TB_RESPONSE_MORE)
-        complete(w, u, w->tcp.now_us, status != TB_RESPONSE_MISMATCH);
+        complete(w, u, w->seen_us, status != TB_RESPONSE_MISMATCH);
     else if (b)
         b->response_bytes += used;
     return (uint32_t) used;
@@ -167,7 +167,8 @@ static void begin(struct tb_worker *w, struct tb_busy *b, struct tb_pending *p)
         return;
     p->is_begun = true;
     if (p->request)
-        tb_histogram_add(&w->stats.first_byte, now - p->sent_us);
+        tb_histogram_add(&w->stats.first_byte,
+                         w->seen_us > p->sent_us ? w->seen_us - p->sent_us : 0);
 }
 
 static void unasked(struct tb_worker *w, struct tb_user *u, const uint8_t *data, uint32_t len)

@@ -245,15 +245,30 @@ static struct tb_user *user_of_segment(struct tb_worker *w, uint32_t id, uint32_
     return u;
 }
 
+/* A back-end that says how long the packet was may have cut it behind the headers: enough, unless
+ * its bytes are wanted. From any other a packet that lacks bytes is broken. */
+static bool complete_payload(const struct tb_user *u, const struct tb_packet *packet,
+                             struct tb_segment *seg)
+{
+    if (seg->payload_len >= seg->payload_claimed)
+        return true;
+    if (!packet->wire_len || (u->tcp.flags & TB_TCP_WANTS_DATA))
+        return false;
+    seg->payload_len = seg->payload_claimed;
+    seg->payload = NULL;
+    return true;
+}
+
 static void input(struct tb_worker *w, const struct tb_packet *packet)
 {
     struct tb_segment seg;
 
-    if (tb_segment_parse(packet->data, packet->len, &seg) < 0 ||
-        seg.payload_len < seg.payload_claimed) {
+    if (tb_segment_parse(packet->data, packet->len, &seg) < 0) {
         w->stats.bad_packets++;
         return;
     }
+    if (packet->wire_len > packet->len)
+        seg.payload_claimed = seg.payload_len + (packet->wire_len - packet->len);
     uint32_t generation, id = tb_plan_user_at(w->config->plan, &seg.dst, seg.dport, &generation);
     if (id != TB_PLAN_NOBODY && !is_served_here(w, id)) {
         w->stats.strays++; /* another shard's: not ours to answer */
@@ -267,11 +282,17 @@ static void input(struct tb_worker *w, const struct tb_packet *packet)
             stray(w, &seg);
         return;
     }
+    if (!complete_payload(u, packet, &seg)) {
+        w->stats.bad_packets++;
+        return;
+    }
     struct tb_tcp_path path = {.src = seg.dst,
                                .dst = seg.src,
                                .sport = seg.dport,
                                .dport = seg.sport,
                                .transfer = tb_user_script(w, u)->transfer};
+    w->seen_us =
+        packet->time_us && packet->time_us < w->tcp.now_us ? packet->time_us : w->tcp.now_us;
     tb_worker_touch(w, u);
     unsigned events = tb_tcp_input(&w->tcp, &u->tcp, &path, &seg);
     if (events & TB_TCP_EV_STRAY)
@@ -532,6 +553,7 @@ bool tb_worker_tick(struct tb_worker *w, uint64_t now_us, uint64_t real_us)
     w->tcp.now_us = now_us;
     w->tcp.real_us = real_us;
     uint32_t packets = take_packets(w);
+    w->seen_us = now_us;
     uint32_t timers = take_timers(w);
     check_duration(w);
     start_late(w);

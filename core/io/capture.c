@@ -91,7 +91,7 @@ static bool take_long(struct capture_io *c, uint32_t status, uint32_t *used, str
     ssize_t n = recv(c->fd, at, LONG_MAX, MSG_DONTWAIT);
     if (n <= 0)
         return false;
-    *out = (struct tb_packet){at, (uint32_t) n};
+    *out = (struct tb_packet){.data = at, .len = (uint32_t) n};
     *used += (uint32_t) n;
     return true;
 }
@@ -107,7 +107,8 @@ static uint32_t capture_recv(struct tb_io *io, struct tb_packet *packets, uint32
         if (!(status & TP_STATUS_USER))
             break;
         if (h->tp_snaplen == h->tp_len)
-            packets[count++] = (struct tb_packet){(uint8_t *) h + h->tp_net, h->tp_snaplen};
+            packets[count++] =
+                (struct tb_packet){.data = (uint8_t *) h + h->tp_net, .len = h->tp_snaplen};
         else if (take_long(c, status, &long_used, &packets[count]))
             count++;
         else

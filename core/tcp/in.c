@@ -391,7 +391,7 @@ static void take_data(struct tb_tcp_env *env, struct tb_tcp *c, uint64_t from, c
 {
     if (from < c->rcv_nxt) {
         uint32_t old = (uint32_t) (c->rcv_nxt - from);
-        data += old;
+        data = data ? data + old : NULL;
         len -= old;
         from = c->rcv_nxt;
     }
