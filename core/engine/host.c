@@ -101,7 +101,7 @@ static int host_send_kept(struct tb_session *s, const void *data, size_t len)
     if (len > UINT32_MAX)
         return -EMSGSIZE;
     tb_worker_touch(s->worker, s->user);
-    return tb_tcp_send(&s->worker->tcp, &s->user->tcp, data, (uint32_t) len, NULL);
+    return tb_tcp_send(&s->worker->tcp, &s->user->tcp, data, (uint32_t) len);
 }
 
 static void *host_worker_state(const struct tb_session *s)
