@@ -31,7 +31,7 @@ extern "C" {
 
 #define TB_MODULE_MAGIC     0x54424d44u /* "TBMD" */
 #define TB_MODULE_ABI_MAJOR 1           /* must be equal */
-#define TB_MODULE_ABI_MINOR 0           /* grows as fields are appended */
+#define TB_MODULE_ABI_MINOR 1           /* grows as fields are appended */
 #define TB_MODULE_ABI       (TB_MODULE_ABI_MAJOR << 16 | TB_MODULE_ABI_MINOR)
 
 struct tb_learn;   /* a captured session being learned; opaque */
@@ -51,6 +51,8 @@ enum tb_verdict {
     TB_VERDICT_MODULE,           /* the module said so */
     TB_VERDICT_ABORTED,          /* the run was interrupted */
     TB_VERDICT_CUT,              /* reset at the end of --duration and --grace: not a failure */
+    TB_VERDICT_HELD,             /* held to the end (tb_module.holds): counts as completed */
+    TB_VERDICT_SERVER_CLOSED,    /* the server ended a session that was to be held */
     TB_VERDICT_COUNT
 };
 
@@ -83,7 +85,9 @@ enum tb_response_status {
     TB_RESPONSE_MISMATCH, /* complete, but wrong: give a reason with mismatch() */
     TB_RESPONSE_OPAQUE,   /* complete, and from here on both streams are opaque: requests go out
                            * as captured, responses are counted in bytes */
-    TB_RESPONSE_FATAL     /* end the session with verdict MODULE; reason with fail_reason() */
+    TB_RESPONSE_FATAL,    /* end the session with verdict MODULE; reason with fail_reason() */
+    TB_RESPONSE_LEAVE,    /* close politely behind what was sent: held long enough, verdict HELD */
+    TB_RESPONSE_LOST      /* the same, but it is the server that wants it: SERVER_CLOSED */
 };
 
 /* flags of tb_host.learn_cut() */
@@ -155,6 +159,22 @@ struct tb_host {
     /* For learn_end(): did the capture show the server's FIN? A response that only the end of the
      * connection completes is complete if it did. */
     bool (*learn_server_closed)(struct tb_learn *l);
+
+    /* --- sessions that stay, appended in minor 1 ---------------------------------------- */
+
+    uint64_t (*real_us)(const struct tb_session *s); /* wall clock, microseconds since 1970 */
+    uint64_t (*hold_us)(const struct tb_session *s); /* --hold; 0: not given */
+    /* Until the end of --duration; UINT64_MAX: the run has none. */
+    uint64_t (*run_left_us)(const struct tb_session *s);
+    /* A captured time as it is to be played (--accelerate). */
+    uint64_t (*scale_us)(const struct tb_session *s, uint64_t captured_us);
+    /* Queue request `index` of the script as captured, once more; no copy. 0 or -errno. */
+    int (*send_request)(struct tb_session *s, uint32_t index);
+    /* Keep the busy state, or no more, though nothing is awaited or unacknowledged: for what is
+     * half read. It still ends with the connection. */
+    void (*keep_busy)(struct tb_session *s, bool keep);
+    /* In request(): --timeout is not for the response to this request. */
+    void (*no_timeout)(struct tb_session *s);
 };
 
 struct tb_module {
@@ -205,8 +225,15 @@ struct tb_module {
     void (*busy_end)(struct tb_session *s, void *busy);
 
     /* The session is over. Returns a delay in microseconds after which it is to be started anew
-     * (a reconnect), or -1. */
+     * (a reconnect; session_state() then goes on as it was left), or -1. */
     int64_t (*session_end)(struct tb_session *s, enum tb_verdict verdict);
+
+    /* Sessions are there to stay: the captured end is not played, a response that the capture does
+     * not show complete is given as TB_RESPONSE_UNASKED, and needs no memory of the host. When the
+     * server closes with nothing awaited, response() is asked with TB_RESPONSE_CLOSED, too:
+     * COMPLETE means that this is how it ought to end. HOLD lasts for --hold, until LEAVE or LOST,
+     * or to the end of --duration. Appended in minor 1. */
+    bool holds;
 };
 
 /* The symbol a module exports. */

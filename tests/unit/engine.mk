@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 unit_engine = \
 	tests/unit/engine_ending.test \
+	tests/unit/engine_hold.test \
 	tests/unit/engine_life.test \
 	tests/unit/engine_module.test \
 	tests/unit/engine_modules.test \
@@ -18,6 +19,10 @@ unit_engine_rig = tests/unit/engine_rig.c tests/unit/engine_rig.h tests/unit/fak
 tests_unit_engine_ending_test_SOURCES = %D%/engine_ending_test.c $(unit_engine_rig)
 tests_unit_engine_ending_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_ending_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
+
+tests_unit_engine_hold_test_SOURCES = %D%/engine_hold_test.c $(unit_engine_rig)
+tests_unit_engine_hold_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_hold_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 
 tests_unit_engine_life_test_SOURCES = %D%/engine_life_test.c $(unit_engine_rig)
 tests_unit_engine_life_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
