@@ -31,11 +31,12 @@ extern "C" {
 
 #define TB_MODULE_MAGIC     0x54424d44u /* "TBMD" */
 #define TB_MODULE_ABI_MAJOR 1           /* must be equal */
-#define TB_MODULE_ABI_MINOR 1           /* grows as fields are appended */
+#define TB_MODULE_ABI_MINOR 2           /* grows as fields are appended */
 #define TB_MODULE_ABI       (TB_MODULE_ABI_MAJOR << 16 | TB_MODULE_ABI_MINOR)
 
 struct tb_learn;   /* a captured session being learned; opaque */
 struct tb_session; /* a session being played; opaque */
+struct tb_latency; /* a histogram of microseconds, as those of the report; opaque */
 
 enum tb_direction { TB_CLIENT_BYTES = 0, TB_SERVER_BYTES = 1 };
 
@@ -160,7 +161,28 @@ struct tb_host {
      * connection completes is complete if it did. */
     bool (*learn_server_closed)(struct tb_learn *l);
 
-    /* --- sessions that stay, appended in minor 1 ---------------------------------------- */
+    /* --- minor 1, appended ------------------------------------------------------------- */
+
+    /* `worker_size` bytes that belong to the worker thread of the session, zeroed at the start of
+     * the run: what a module adds up without locks, for report(). NULL when 0. */
+    void *(*worker_state)(const struct tb_session *s);
+    /* When the request whose response is awaited was sent, clock of now_us(); 0: none is. */
+    uint64_t (*awaited_sent_us)(const struct tb_session *s);
+    /* send() without a copy: the bytes stay as they are until unload(). */
+    int (*send_kept)(struct tb_session *s, const void *data, size_t len);
+
+    /* In configure(): the file that --module-config named, or NULL. */
+    const char *options_file;
+
+    /* Histograms of the module's own, about 15 KB each; NULL when memory is out. Any hook; one
+     * writer at a time. latency_json: the sum of `count` of them as the report shows such figures
+     * (the caller owns it); NULL entries count as empty. */
+    struct tb_latency *(*latency_new)(void);
+    void (*latency_free)(struct tb_latency *h);
+    void (*latency_add)(struct tb_latency *h, uint64_t us);
+    json_t *(*latency_json)(struct tb_latency *const *h, size_t count);
+
+    /* --- sessions that stay, appended in minor 2 ---------------------------------------- */
 
     uint64_t (*real_us)(const struct tb_session *s); /* wall clock, microseconds since 1970 */
     uint64_t (*hold_us)(const struct tb_session *s); /* --hold; 0: not given */
@@ -228,11 +250,20 @@ struct tb_module {
      * (a reconnect; session_state() then goes on as it was left), or -1. */
     int64_t (*session_end)(struct tb_session *s, enum tb_verdict verdict);
 
+    /* --- minor 1, appended ------------------------------------------------------------- */
+
+    uint32_t worker_size; /* bytes of worker_state() per worker */
+    /* The run is over: an object whose members are shown under "module" in the report (the host
+     * takes it; NULL: nothing to say). `workers`: the worker states, `count` of them. */
+    json_t *(*report)(void *const *workers, uint32_t count);
+    /* The last call: free what the module, and its worker states, still hold. `count` may be 0. */
+    void (*unload)(void *const *workers, uint32_t count);
+
     /* Sessions are there to stay: the captured end is not played, a response that the capture does
      * not show complete is given as TB_RESPONSE_UNASKED, and needs no memory of the host. When the
      * server closes with nothing awaited, response() is asked with TB_RESPONSE_CLOSED, too:
      * COMPLETE means that this is how it ought to end. HOLD lasts for --hold, until LEAVE or LOST,
-     * or to the end of --duration. Appended in minor 1. */
+     * or to the end of --duration. Appended in minor 2. */
     bool holds;
 };
 

@@ -52,7 +52,7 @@ const struct tb_option tb_option_table[] = {
     {'p', "intercept-port", "PORT", TB_OPTION_U32, TB_GROUP_TARGET, AT(intercept_port), .min = 1,
      .max = 65535, .fallback = "36524", .help = "port of intercept servers given without one"},
     {0, "psk-file", "FILE", TB_OPTION_STRING, TB_GROUP_TARGET, AT(psk_file),
-     .help = "key shared with the intercept servers: the channels are encrypted (TLS 1.3)"},
+     .help = "key shared with the intercept servers: encrypts the channels"},
     {0, "single", NULL, TB_OPTION_FLAG, TB_GROUP_TARGET, AT(single), FALLBACK(TB_DEFAULT_SINGLE),
      .help = "be the one client of the intercept servers"},
 

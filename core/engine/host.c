@@ -100,6 +100,64 @@ static int host_send_captured(struct tb_session *s, size_t offset, size_t len)
     return 0;
 }
 
+static int host_send_kept(struct tb_session *s, const void *data, size_t len)
+{
+    if (len > UINT32_MAX)
+        return -EMSGSIZE;
+    tb_worker_touch(s->worker, s->user);
+    return tb_tcp_send(&s->worker->tcp, &s->user->tcp, data, (uint32_t) len, NULL);
+}
+
+static void *host_worker_state(const struct tb_session *s)
+{
+    void *const *workers = s->worker->config->modules[s->module].workers;
+
+    return workers ? workers[s->worker->index] : NULL;
+}
+
+static uint64_t host_awaited_sent_us(const struct tb_session *s)
+{
+    const struct tb_busy *b = tb_user_busy(s->worker, s->user);
+    const struct tb_pending *p = b ? tb_pending_at(s->worker, b->first_pending) : NULL;
+
+    return p ? p->sent_us : 0;
+}
+
+static struct tb_latency *host_latency_new(void)
+{
+    return calloc(1, sizeof(struct tb_histogram));
+}
+
+static struct tb_histogram *histogram_of(struct tb_latency *h)
+{
+    return (struct tb_histogram *) (void *) h;
+}
+
+static void host_latency_free(struct tb_latency *h)
+{
+    free(h);
+}
+
+static void host_latency_add(struct tb_latency *h, uint64_t us)
+{
+    if (h)
+        tb_histogram_add(histogram_of(h), us);
+}
+
+static json_t *host_latency_json(struct tb_latency *const *h, size_t count)
+{
+    struct tb_histogram *sum = calloc(1, sizeof *sum);
+
+    if (!sum)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (h[i])
+            tb_histogram_merge(sum, histogram_of(h[i]));
+    json_t *json = tb_stats_histogram_json(sum);
+    free(sum);
+    return json;
+}
+
 static uint64_t host_real_us(const struct tb_session *s)
 {
     const struct tb_worker *w = s->worker;
@@ -215,6 +273,13 @@ void tb_host_play_functions(struct tb_host *h)
     h->set_timer = host_set_timer;
     h->mismatch = host_mismatch;
     h->fail_reason = host_fail_reason;
+    h->worker_state = host_worker_state;
+    h->awaited_sent_us = host_awaited_sent_us;
+    h->send_kept = host_send_kept;
+    h->latency_new = host_latency_new;
+    h->latency_free = host_latency_free;
+    h->latency_add = host_latency_add;
+    h->latency_json = host_latency_json;
     h->real_us = host_real_us;
     h->hold_us = host_hold_us;
     h->run_left_us = host_run_left_us;

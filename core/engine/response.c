@@ -14,9 +14,9 @@ static bool counts_bytes(const struct tb_worker *w, const struct tb_user *u,
 {
     if (!tb_user_module(w, u)->response)
         return true;
-    if (!r) /* greeting: framed like the rest of the session */
-        r = tb_script_first(tb_user_script(w, u));
-    return !r || (r->flags & TB_REQ_BYTES);
+    if (!r)
+        return tb_user_script(w, u)->greeting_in_bytes;
+    return r->flags & TB_REQ_BYTES;
 }
 
 /* When waiting for what is awaited ends, from now on. */

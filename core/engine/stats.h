@@ -53,4 +53,8 @@ uint64_t tb_stats_ended(const struct tb_stats *s);
 uint64_t tb_stats_completed(const struct tb_stats *s);
 uint64_t tb_stats_failed(const struct tb_stats *s);
 
+/* A histogram as the report shows it: count, min, mean, quantiles, max and buckets. The caller owns
+ * it; NULL when memory is out. */
+json_t *tb_stats_histogram_json(const struct tb_histogram *h);
+
 #endif
