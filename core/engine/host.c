@@ -66,12 +66,8 @@ static int host_send(struct tb_session *s, const void *data, size_t len)
 {
     if (len > UINT32_MAX)
         return -EMSGSIZE;
-    void *copy = malloc(len ? len : 1);
-    if (!copy)
-        return -ENOMEM;
-    memcpy(copy, data, len);
     tb_worker_touch(s->worker, s->user);
-    return tb_tcp_send(&s->worker->tcp, &s->user->tcp, copy, (uint32_t) len, copy);
+    return tb_tcp_send_copy(&s->worker->tcp, &s->user->tcp, data, (uint32_t) len);
 }
 
 static int host_send_captured(struct tb_session *s, size_t offset, size_t len)
@@ -91,7 +87,7 @@ static int host_send_captured(struct tb_session *s, size_t offset, size_t len)
         uint32_t take = n - (uint32_t) offset;
         if (take > len)
             take = (uint32_t) len;
-        int rc = tb_tcp_send(&s->worker->tcp, &s->user->tcp, piece + offset, take, NULL);
+        int rc = tb_tcp_send(&s->worker->tcp, &s->user->tcp, piece + offset, take);
         if (rc < 0)
             return rc;
         offset = 0;
@@ -105,7 +101,7 @@ static int host_send_kept(struct tb_session *s, const void *data, size_t len)
     if (len > UINT32_MAX)
         return -EMSGSIZE;
     tb_worker_touch(s->worker, s->user);
-    return tb_tcp_send(&s->worker->tcp, &s->user->tcp, data, (uint32_t) len, NULL);
+    return tb_tcp_send(&s->worker->tcp, &s->user->tcp, data, (uint32_t) len);
 }
 
 static void *host_worker_state(const struct tb_session *s)

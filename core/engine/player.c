@@ -129,7 +129,7 @@ static void send_captured(struct tb_worker *w, struct tb_user *u, const struct t
     uint32_t n;
 
     while ((n = tb_run_next(&run, &piece)) > 0) {
-        if (tb_tcp_send(&w->tcp, &u->tcp, piece, n, NULL) < 0) {
+        if (tb_tcp_send(&w->tcp, &u->tcp, piece, n) < 0) {
             tb_verdict_set(w, u, TB_VERDICT_ABORTED);
             return;
         }

@@ -287,6 +287,7 @@ static void check_end(struct world *w)
     assert_int_equal(k->wheel.armed, 0);
     assert_int_equal(k->tcp.busy.in_use, 0);
     assert_int_equal(k->tcp.spans.in_use, 0);
+    assert_int_equal(k->tcp.copies.in_use, 0);
     assert_int_equal(k->tcp.blocks.in_use, 0);
     assert_int_equal(k->pendings.in_use, 0);
     assert_int_equal(k->module_busy.in_use, 0);
