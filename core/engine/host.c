@@ -196,7 +196,7 @@ static int host_send_request(struct tb_session *s, uint32_t index)
     for (; r && r->index == index; r = tb_script_next(r)) {
         struct tb_run run = tb_request_run(r);
         while ((n = tb_run_next(&run, &piece)) > 0) {
-            int rc = tb_tcp_send(&w->tcp, &s->user->tcp, piece, n, NULL);
+            int rc = tb_tcp_send(&w->tcp, &s->user->tcp, piece, n);
             if (rc < 0)
                 return rc;
         }
