@@ -30,8 +30,9 @@ static int append(void **array, uint32_t *count, const void *element, size_t siz
     return 0;
 }
 
-int tb_item_transfer(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_transfer(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     struct tb_transfer t;
     void *array = o->transfers;
     int rc = tb_transfer_parse(text, &t, err);
@@ -52,8 +53,9 @@ int tb_item_transfer(struct tb_options *o, const char *text, struct tb_err *err)
     return rc;
 }
 
-int tb_item_clients(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_clients(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     struct tb_range r;
     void *array = o->clients;
     int rc = tb_range_parse(text, &r, err);
@@ -112,8 +114,9 @@ int tb_server_parse(const char *text, uint16_t port, struct tb_endpoint *out)
     return 0;
 }
 
-int tb_item_intercept(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_intercept(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     if (!strncmp(text, "local:", 6))
         return local_item(o, text + 6, err);
     struct tb_endpoint server;
@@ -129,8 +132,9 @@ int tb_item_intercept(struct tb_options *o, const char *text, struct tb_err *err
     return 0;
 }
 
-int tb_item_tun(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_tun(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     if (!strcmp(text, "true"))
         o->mode = TB_MODE_TUN;
     else if (o->mode == TB_MODE_TUN)
@@ -138,8 +142,9 @@ int tb_item_tun(struct tb_options *o, const char *text, struct tb_err *err)
     return 0;
 }
 
-int tb_item_shard(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_shard(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     const char *slash = strchr(text, '/');
     char part[16] = "";
     uint64_t k, n;
@@ -157,7 +162,7 @@ int tb_item_shard(struct tb_options *o, const char *text, struct tb_err *err)
                       (int) SHARD_MAX, text);
 }
 
-int tb_item_config(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_config(void *options, const char *text, struct tb_err *err)
 {
     return 0;
 }

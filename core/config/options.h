@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The settings of a tcpburn run, from the command line and a JSON file (FEATURES "Command line").
- * One table in options.c describes every option once: short letter, long name, JSON key, type,
+ * One table in table.c describes every option once: short letter, long name, JSON key, type,
  * bounds, help text; getopt, JSON, --help and error messages all come from it.
  */
 #ifndef TB_CONFIG_OPTIONS_H

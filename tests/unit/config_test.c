@@ -618,11 +618,11 @@ static void help_names_every_option_within_100_columns(void **state)
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
 
-    tb_option_help(f);
+    tb_option_help(&tb_tcpburn_set, f);
     fclose(f);
-    for (unsigned i = 0; i < tb_option_count; i++) {
+    for (unsigned i = 0; i < tb_tcpburn_set.count; i++) {
         char label[64];
-        assert_non_null(strstr(text, tb_option_label(&tb_option_table[i], label)));
+        assert_non_null(strstr(text, tb_option_label(&tb_tcpburn_set.option[i], label)));
     }
     for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1)
         assert_in_range(end - line, 0, 100);
@@ -631,13 +631,13 @@ static void help_names_every_option_within_100_columns(void **state)
 
 static void table_is_sound(void **state)
 {
-    for (unsigned i = 0; i < tb_option_count; i++) {
-        const struct tb_option *a = &tb_option_table[i];
-        assert_int_equal(tb_option_find(a->name), i);
+    for (unsigned i = 0; i < tb_tcpburn_set.count; i++) {
+        const struct tb_option *a = &tb_tcpburn_set.option[i];
+        assert_int_equal(tb_option_find(&tb_tcpburn_set, a->name), i);
         for (unsigned j = 0; j < i; j++)
-            assert_true(!a->letter || a->letter != tb_option_table[j].letter);
+            assert_true(!a->letter || a->letter != tb_tcpburn_set.option[j].letter);
         for (unsigned r = 0; r < 3 && a->rivals[r]; r++)
-            assert_true(tb_option_find(a->rivals[r]) >= 0 && a->rival_why);
+            assert_true(tb_option_find(&tb_tcpburn_set, a->rivals[r]) >= 0 && a->rival_why);
     }
 }
 
@@ -648,20 +648,20 @@ static void manual_describes_every_option(void **state)
     char path[4096], line[512];
 
     snprintf(path, sizeof path, "%s/docs/tcpburn.1", root ? root : ".");
-    for (unsigned i = 0; i < tb_option_count; i++) {
+    for (unsigned i = 0; i < tb_tcpburn_set.count; i++) {
         FILE *f = fopen(path, "r");
         char name[40];
         bool found = false;
         if (!f)
             fail_msg("cannot open %s", path);
-        snprintf(name, sizeof name, " Fl -%s", tb_option_table[i].name);
+        snprintf(name, sizeof name, " Fl -%s", tb_tcpburn_set.option[i].name);
         while (!found && fgets(line, sizeof line, f)) {
             const char *at = strstr(line, name);
             found = at && !strncmp(line, ".It", 3) && strchr(" ,\n", at[strlen(name)]);
         }
         fclose(f);
         if (!found)
-            fail_msg("--%s is not in docs/tcpburn.1", tb_option_table[i].name);
+            fail_msg("--%s is not in docs/tcpburn.1", tb_tcpburn_set.option[i].name);
     }
 }
 
