@@ -448,7 +448,7 @@ int tb_replay_play(struct tb_replay *r, struct tb_err *err)
     tb_status_end(&r->status);
     if (rc == 0 && r->options->log)
         tb_log(TB_LOG_INFO, "the run is over: %llu sessions completed, %llu failed",
-               (unsigned long long) r->result.stats.verdicts[TB_VERDICT_COMPLETED],
+               (unsigned long long) tb_stats_completed(&r->result.stats),
                (unsigned long long) tb_stats_failed(&r->result.stats));
     return rc;
 }

@@ -31,7 +31,7 @@ extern "C" {
 
 #define TB_MODULE_MAGIC     0x54424d44u /* "TBMD" */
 #define TB_MODULE_ABI_MAJOR 1           /* must be equal */
-#define TB_MODULE_ABI_MINOR 1           /* grows as fields are appended */
+#define TB_MODULE_ABI_MINOR 2           /* grows as fields are appended */
 #define TB_MODULE_ABI       (TB_MODULE_ABI_MAJOR << 16 | TB_MODULE_ABI_MINOR)
 
 struct tb_learn;   /* a captured session being learned; opaque */
@@ -52,6 +52,8 @@ enum tb_verdict {
     TB_VERDICT_MODULE,           /* the module said so */
     TB_VERDICT_ABORTED,          /* the run was interrupted */
     TB_VERDICT_CUT,              /* reset at the end of --duration and --grace: not a failure */
+    TB_VERDICT_HELD,             /* held to the end (tb_module.holds): counts as completed */
+    TB_VERDICT_SERVER_CLOSED,    /* the server ended a session that was to be held */
     TB_VERDICT_COUNT
 };
 
@@ -84,7 +86,9 @@ enum tb_response_status {
     TB_RESPONSE_MISMATCH, /* complete, but wrong: give a reason with mismatch() */
     TB_RESPONSE_OPAQUE,   /* complete, and from here on both streams are opaque: requests go out
                            * as captured, responses are counted in bytes */
-    TB_RESPONSE_FATAL     /* end the session with verdict MODULE; reason with fail_reason() */
+    TB_RESPONSE_FATAL,    /* end the session with verdict MODULE; reason with fail_reason() */
+    TB_RESPONSE_LEAVE,    /* close politely behind what was sent: held long enough, verdict HELD */
+    TB_RESPONSE_LOST      /* the same, but it is the server that wants it: SERVER_CLOSED */
 };
 
 /* flags of tb_host.learn_cut() */
@@ -177,6 +181,22 @@ struct tb_host {
     void (*latency_free)(struct tb_latency *h);
     void (*latency_add)(struct tb_latency *h, uint64_t us);
     json_t *(*latency_json)(struct tb_latency *const *h, size_t count);
+
+    /* --- sessions that stay, appended in minor 2 ---------------------------------------- */
+
+    uint64_t (*real_us)(const struct tb_session *s); /* wall clock, microseconds since 1970 */
+    uint64_t (*hold_us)(const struct tb_session *s); /* --hold; 0: not given */
+    /* Until the end of --duration; UINT64_MAX: the run has none. */
+    uint64_t (*run_left_us)(const struct tb_session *s);
+    /* A captured time as it is to be played (--accelerate). */
+    uint64_t (*scale_us)(const struct tb_session *s, uint64_t captured_us);
+    /* Queue request `index` of the script as captured, once more; no copy. 0 or -errno. */
+    int (*send_request)(struct tb_session *s, uint32_t index);
+    /* Keep the busy state, or no more, though nothing is awaited or unacknowledged: for what is
+     * half read. It still ends with the connection. */
+    void (*keep_busy)(struct tb_session *s, bool keep);
+    /* In request(): --timeout is not for the response to this request. */
+    void (*no_timeout)(struct tb_session *s);
 };
 
 struct tb_module {
@@ -227,7 +247,7 @@ struct tb_module {
     void (*busy_end)(struct tb_session *s, void *busy);
 
     /* The session is over. Returns a delay in microseconds after which it is to be started anew
-     * (a reconnect), or -1. */
+     * (a reconnect; session_state() then goes on as it was left), or -1. */
     int64_t (*session_end)(struct tb_session *s, enum tb_verdict verdict);
 
     /* --- minor 1, appended ------------------------------------------------------------- */
@@ -238,6 +258,13 @@ struct tb_module {
     json_t *(*report)(void *const *workers, uint32_t count);
     /* The last call: free what the module, and its worker states, still hold. `count` may be 0. */
     void (*unload)(void *const *workers, uint32_t count);
+
+    /* Sessions are there to stay: the captured end is not played, a response that the capture does
+     * not show complete is given as TB_RESPONSE_UNASKED, and needs no memory of the host. When the
+     * server closes with nothing awaited, response() is asked with TB_RESPONSE_CLOSED, too:
+     * COMPLETE means that this is how it ought to end. HOLD lasts for --hold, until LEAVE or LOST,
+     * or to the end of --duration. Appended in minor 2. */
+    bool holds;
 };
 
 /* The symbol a module exports. */

@@ -97,7 +97,7 @@ static const struct tb_option table[] = {
     {'e', "seed", "SEED", TB_OPTION_U64, TB_GROUP_LOAD, AT(seed), HAS(has_seed), .max = SEED_MAX,
      .help = "seed of every random choice: same seed, same plan"},
     {0, "shard", "K/N", TB_OPTION_WORD, TB_GROUP_LOAD, .item = tb_item_shard, .fallback = "1/1",
-     .help = "play the K-th of N parts of the plan; other hosts play the rest"},
+     .help = "play the K-th of N parts of the plan; other hosts the others"},
 
     /* --- the clock of a session --- */
     {'a', "accelerate", "N", TB_OPTION_DECIMAL, TB_GROUP_TIME, AT(accelerate), .max = 1000000,

@@ -154,6 +154,70 @@ static json_t *host_latency_json(struct tb_latency *const *h, size_t count)
     return json;
 }
 
+static uint64_t host_real_us(const struct tb_session *s)
+{
+    const struct tb_worker *w = s->worker;
+
+    return w->tcp.real_us - (w->tcp.now_us - w->seen_us);
+}
+
+static uint64_t host_hold_us(const struct tb_session *s)
+{
+    return s->worker->config->hold_us;
+}
+
+static uint64_t host_run_left_us(const struct tb_session *s)
+{
+    const struct tb_worker *w = s->worker;
+    uint64_t end = w->begin_us + w->config->duration_us;
+
+    if (w->config->duration_us == 0)
+        return UINT64_MAX;
+    return end > w->tcp.now_us ? end - w->tcp.now_us : 0;
+}
+
+static uint64_t host_scale_us(const struct tb_session *s, uint64_t captured_us)
+{
+    return tb_pacing_scale_us(s->worker->config->pacing, captured_us);
+}
+
+static int host_send_request(struct tb_session *s, uint32_t index)
+{
+    struct tb_worker *w = s->worker;
+    const struct tb_request *r = tb_script_first(tb_user_script(w, s->user));
+    const uint8_t *piece;
+    uint32_t n;
+
+    while (r && r->index < index)
+        r = tb_script_next(r);
+    if (!r || r->index != index)
+        return -ERANGE;
+    tb_worker_touch(w, s->user);
+    for (; r && r->index == index; r = tb_script_next(r)) {
+        struct tb_run run = tb_request_run(r);
+        while ((n = tb_run_next(&run, &piece)) > 0) {
+            int rc = tb_tcp_send(&w->tcp, &s->user->tcp, piece, n);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+static void host_keep_busy(struct tb_session *s, bool keep)
+{
+    struct tb_busy *b = tb_user_busy(s->worker, s->user);
+
+    if (b)
+        b->module_keeps = keep && b->module_busy;
+    tb_worker_touch(s->worker, s->user);
+}
+
+static void host_no_timeout(struct tb_session *s)
+{
+    s->is_patient = true;
+}
+
 static void host_set_timer(struct tb_session *s, uint64_t us)
 {
     uint64_t *due = tb_worker_module_due(s->worker, s->user);
@@ -212,4 +276,11 @@ void tb_host_play_functions(struct tb_host *h)
     h->latency_free = host_latency_free;
     h->latency_add = host_latency_add;
     h->latency_json = host_latency_json;
+    h->real_us = host_real_us;
+    h->hold_us = host_hold_us;
+    h->run_left_us = host_run_left_us;
+    h->scale_us = host_scale_us;
+    h->send_request = host_send_request;
+    h->keep_busy = host_keep_busy;
+    h->no_timeout = host_no_timeout;
 }

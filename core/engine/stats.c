@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Adding up what workers counted, and the two sums over verdicts that everybody means the same by.
+ * Adding up what workers counted, and the sums over verdicts that everybody means the same by.
  * Called by the reporter on copies, once a second and at the end.
  */
 #include "engine/stats.h"
@@ -35,6 +35,7 @@ void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from)
     into->established += from->established;
     into->mismatched_sessions += from->mismatched_sessions;
     into->late += from->late;
+    into->reconnects += from->reconnects;
     for (unsigned i = 0; i < TB_VERDICT_COUNT; i++)
         into->verdicts[i] += from->verdicts[i];
     into->open += from->open;
@@ -98,7 +99,12 @@ uint64_t tb_stats_ended(const struct tb_stats *s)
     return ended;
 }
 
+uint64_t tb_stats_completed(const struct tb_stats *s)
+{
+    return s->verdicts[TB_VERDICT_COMPLETED] + s->verdicts[TB_VERDICT_HELD];
+}
+
 uint64_t tb_stats_failed(const struct tb_stats *s)
 {
-    return tb_stats_ended(s) - s->verdicts[TB_VERDICT_COMPLETED] - s->verdicts[TB_VERDICT_CUT];
+    return tb_stats_ended(s) - tb_stats_completed(s) - s->verdicts[TB_VERDICT_CUT];
 }

@@ -105,19 +105,20 @@ static json_t *sessions_object(const struct tb_report_input *in)
 {
     const struct tb_stats *s = in->stats;
     const uint64_t *v = s->verdicts;
-    json_t *sessions = COUNTS(
-        {"planned", in->planned_sessions}, {"started", s->started}, {"established", s->established},
-        {"completed", v[TB_VERDICT_COMPLETED]}, {"failed", tb_stats_failed(s)},
-        {"mismatched", s->mismatched_sessions}, {"open", s->open}, {"peak", in->peak},
-        {"cut", v[TB_VERDICT_CUT]}, {"late", s->late});
+    json_t *sessions =
+        COUNTS({"planned", in->planned_sessions}, {"started", s->started},
+               {"established", s->established}, {"completed", tb_stats_completed(s)},
+               {"failed", tb_stats_failed(s)}, {"mismatched", s->mismatched_sessions},
+               {"open", s->open}, {"peak", in->peak}, {"cut", v[TB_VERDICT_CUT]}, {"late", s->late},
+               {"held", v[TB_VERDICT_HELD]}, {"reconnects", s->reconnects});
 
     json_object_set_new(sessions, "failures",
                         COUNTS({"connect_timeout", v[TB_VERDICT_CONNECT_TIMEOUT]},
                                {"refused", v[TB_VERDICT_REFUSED]}, {"reset", v[TB_VERDICT_RESET]},
                                {"response_timeout", v[TB_VERDICT_RESPONSE_TIMEOUT]},
                                {"closed_early", v[TB_VERDICT_CLOSED_EARLY]},
-                               {"module", v[TB_VERDICT_MODULE]},
-                               {"aborted", v[TB_VERDICT_ABORTED]}));
+                               {"module", v[TB_VERDICT_MODULE]}, {"aborted", v[TB_VERDICT_ABORTED]},
+                               {"server_closed", v[TB_VERDICT_SERVER_CLOSED]}));
     json_t *reasons = json_array();
     for (uint32_t i = 0; i < s->reason_count; i++)
         json_array_append_new(reasons, text(s->reasons[i]));

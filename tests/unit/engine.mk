@@ -2,6 +2,7 @@
 unit_engine = \
 	tests/unit/engine_allocation.test \
 	tests/unit/engine_ending.test \
+	tests/unit/engine_hold.test \
 	tests/unit/engine_life.test \
 	tests/unit/engine_module.test \
 	tests/unit/engine_modules.test \
@@ -24,6 +25,10 @@ tests_unit_engine_allocation_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 tests_unit_engine_ending_test_SOURCES = %D%/engine_ending_test.c $(unit_engine_rig)
 tests_unit_engine_ending_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_ending_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
+
+tests_unit_engine_hold_test_SOURCES = %D%/engine_hold_test.c $(unit_engine_rig)
+tests_unit_engine_hold_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_hold_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 
 tests_unit_engine_life_test_SOURCES = %D%/engine_life_test.c $(unit_engine_rig)
 tests_unit_engine_life_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -169,10 +169,11 @@ static void report_has_the_keys_of_the_schema(void **state)
     assert_string_equal(json_string_value(at(report, "schema")), "tcpburn-report/1");
     assert_keys(at(report, "run"), "started duration_s command module version workers seed");
     assert_keys(at(report, "trace"), "files packets sessions requests skipped");
-    assert_keys(at(report, "sessions"), "planned started established completed failed mismatched "
-                                        "open peak cut late failures failure_reasons");
+    assert_keys(at(report, "sessions"),
+                "planned started established completed failed mismatched "
+                "open peak cut late held reconnects failures failure_reasons");
     assert_keys(at(report, "sessions.failures"), "connect_timeout refused reset response_timeout "
-                                                 "closed_early module aborted");
+                                                 "closed_early module aborted server_closed");
     assert_keys(at(report, "requests"), "planned sent answered mismatched");
     assert_keys(at(report, "bytes"), "sent received");
     assert_keys(at(report, "packets"), "sent received retransmitted capture_dropped");
