@@ -82,25 +82,23 @@ static int local_item(struct tb_options *o, const char *device, struct tb_err *e
     return 0;
 }
 
-/* ADDR, ADDR:PORT, [ADDR] or [ADDR]:PORT. */
-static bool is_server(const char *text)
+int tb_server_parse(const char *text, uint16_t port, struct tb_endpoint *out)
 {
     char copy[128];
     char *host = copy, *rest;
-    struct tb_addr addr;
-    uint16_t port;
+    struct tb_endpoint server = {.port = port};
 
     if (strlen(text) >= sizeof copy)
-        return false;
+        return -EINVAL;
     strcpy(copy, text);
     if (*copy == '[') {
         host++;
         rest = strchr(copy, ']');
         if (!rest)
-            return false;
+            return -EINVAL;
         *rest++ = '\0';
         if (*rest && *rest++ != ':')
-            return false;
+            return -EINVAL;
     } else {
         char *colon = strchr(copy, ':');
         bool v6 = colon && strchr(colon + 1, ':');
@@ -108,9 +106,12 @@ static bool is_server(const char *text)
         if (colon && !v6)
             *colon = '\0';
         if (colon && !v6 && !*rest)
-            return false;
+            return -EINVAL;
     }
-    return tb_addr_parse(host, &addr) == 0 && (!*rest || tb_value_port(rest, &port) == 0);
+    if (tb_addr_parse(host, &server.addr) || (*rest && tb_value_port(rest, &server.port)))
+        return -EINVAL;
+    *out = server;
+    return 0;
 }
 
 int tb_item_intercept(void *options, const char *text, struct tb_err *err)
@@ -118,9 +119,10 @@ int tb_item_intercept(void *options, const char *text, struct tb_err *err)
     struct tb_options *o = options;
     if (!strncmp(text, "local:", 6))
         return local_item(o, text + 6, err);
+    struct tb_endpoint server;
     if (o->local_device)
         return tb_err_set(err, -EINVAL, "'%s': local:%s must stand alone", text, o->local_device);
-    if (!is_server(text))
+    if (tb_server_parse(text, 0, &server))
         return tb_err_set(err, -EINVAL,
                           "'%s' is neither local:IFACE nor an address, ADDR[:PORT] or [ADDR]:PORT",
                           text);

@@ -32,7 +32,7 @@ static int check_missing(const struct tb_options *o, const uint8_t given[TB_OPTI
         return tb_err_set(err, -EINVAL,
                           "--metrics: the Prometheus endpoint comes in a later "
                           "version; use --report FILE for the figures");
-    if (!o->transfer_count)
+    if (!o->transfer_count && !o->check_target)
         return tb_err_set(err, -EINVAL,
                           "no transfer given: say which captured port is played "
                           "where, e.g. -x 80-10.0.0.5:8080");
@@ -65,11 +65,12 @@ static bool has_client_of(const struct tb_options *o, bool v4)
 
 static int default_clients(struct tb_options *o, struct tb_err *err)
 {
+    bool any = !o->transfer_count; /* --check-target looks at whatever port is asked */
     int rc = 0;
 
-    if (has_target_of(o, true))
+    if (any || has_target_of(o, true))
         rc = tb_item_clients(o, DEFAULT_CLIENTS_V4, err);
-    if (!rc && has_target_of(o, false))
+    if (!rc && (any || has_target_of(o, false)))
         rc = tb_item_clients(o, DEFAULT_CLIENTS_V6, err);
     return rc;
 }

@@ -358,6 +358,36 @@ static void clients_overlap_neither_targets_nor_each_other(void **state)
 
 /* --- where responses come from ---------------------------------------------------------------- */
 
+static void server_has_the_default_port_unless_it_names_one(void **state)
+{
+    static const struct {
+        const char *text, *means;
+    } servers[] = {{"10.0.0.9", "10.0.0.9:36524"},
+                   {"10.0.0.9:99", "10.0.0.9:99"},
+                   {"fd00::9", "[fd00::9]:36524"},
+                   {"[fd00::9]", "[fd00::9]:36524"},
+                   {"[fd00::9]:99", "[fd00::9]:99"}};
+
+    for (unsigned i = 0; i < sizeof servers / sizeof *servers; i++) {
+        struct tb_endpoint server;
+        char text[TB_ENDPOINT_TEXT];
+        assert_int_equal(tb_server_parse(servers[i].text, 36524, &server), 0);
+        assert_string_equal(tb_endpoint_format(&server, text), servers[i].means);
+    }
+}
+
+static void check_target_needs_no_transfer(void **state)
+{
+    WITH(
+        {
+            assert_int_equal(o->transfer_count, 0);
+            assert_int_equal(o->client_count, 2); /* of each family */
+        },
+        "--check-target", "-s", "10.0.0.9");
+    WITH(assert_int_equal(o->client_count, 1), "--check-target", "-c", "10.9.0.0/24", "-s",
+         "10.0.0.9");
+}
+
 static void intercept_is_local_or_a_list_of_servers(void **state)
 {
     WITH(
@@ -654,6 +684,8 @@ int main(void)
         cmocka_unit_test(clients_match_the_families_of_the_targets),
         cmocka_unit_test(clients_overlap_neither_targets_nor_each_other),
         cmocka_unit_test(intercept_is_local_or_a_list_of_servers),
+        cmocka_unit_test(server_has_the_default_port_unless_it_names_one),
+        cmocka_unit_test(check_target_needs_no_transfer),
         cmocka_unit_test(what_is_needed_must_be_given),
         cmocka_unit_test(rivals_exclude_each_other),
         cmocka_unit_test(shard_is_k_of_n),
