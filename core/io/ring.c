@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "io/backend.h"
+#include "packet/view.h"
 #include "packet/wire.h"
 
 enum {
@@ -91,7 +92,17 @@ static uint32_t ip_length(const uint8_t *data, uint32_t len, uint32_t came)
     return claimed && claimed < came ? claimed : came;
 }
 
-/* False: the packet was cut by its slot, and lost. */
+/* Where neither a device nor the kernel has looked at the checksum, and the packet is whole. */
+static bool is_broken(const uint8_t *data, uint32_t len, uint32_t wire_len, uint32_t status)
+{
+    struct tb_ip ip;
+    if (status & (TP_STATUS_CSUMNOTREADY | TP_STATUS_CSUM_VALID) || len < wire_len)
+        return false;
+    return tb_ip_parse(data, len, &ip) == 0 && ip.proto == TB_PROTO_TCP && !ip.more_fragments &&
+           !ip.fragment_offset && !tb_segment_checksum_ok(&ip);
+}
+
+/* False: the packet was cut by its slot, and lost; or its checksum is wrong. */
 static bool take(struct tb_ring *r, struct tpacket2_hdr *h, uint32_t status, uint32_t *long_used,
                  struct tb_ring_packet *out)
 {
@@ -103,6 +114,8 @@ static bool take(struct tb_ring *r, struct tpacket2_hdr *h, uint32_t status, uin
     if (!data)
         return false;
     uint32_t wire_len = ip_length(data, len, h->tp_len);
+    if (is_broken(data, len, wire_len, status))
+        return false;
     *out = (struct tb_ring_packet){
         .data = data,
         .len = len < wire_len ? len : wire_len,

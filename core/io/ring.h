@@ -42,8 +42,8 @@ int tb_ring_filter(struct tb_ring *r, const struct sock_filter *program, uint32_
  * a member's number; members are numbered as they join). *group: -1 for the first. 0 or -errno. */
 int tb_ring_fanout(struct tb_ring *r, const struct sock_filter *program, uint32_t len, int *group);
 
-/* Up to `max` packets that are there now; packets longer than their slot and lost are added to
- * *dropped. */
+/* Up to `max` packets that are there now; packets longer than their slot and lost, and those with a
+ * wrong TCP checksum that nobody else has noticed, are added to *dropped. */
 uint32_t tb_ring_recv(struct tb_ring *r, struct tb_ring_packet *packets, uint32_t max,
                       uint64_t *dropped);
 /* Give back what was handed up, before sleeping: poll() returns at once while the newest slot is
