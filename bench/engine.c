@@ -50,7 +50,8 @@ static uint32_t responder_recv(struct tb_io *io, struct tb_packet *packets, uint
         n = max;
     for (uint32_t i = 0; i < n; i++, r->read++) {
         uint32_t slot = r->read % SLOTS;
-        packets[i] = (struct tb_packet){r->slots + (size_t) slot * r->slot_bytes, r->lens[slot]};
+        packets[i] = (struct tb_packet){.data = r->slots + (size_t) slot * r->slot_bytes,
+                                        .len = r->lens[slot]};
     }
     return n;
 }

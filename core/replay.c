@@ -70,8 +70,10 @@ static int choose_mode(struct tb_replay *r, struct tb_err *err)
 /* --- loading
  * --------------------------------------------------------------------------------------- */
 
-static int module_options(void *ctx, const char *module, json_t **out, struct tb_err *err)
+static int module_options(void *ctx, const char *module, json_t **out, const char **file,
+                          struct tb_err *err)
 {
+    *file = ((const struct tb_options *) ctx)->module_config;
     return tb_options_module_config(ctx, module, out, err);
 }
 
@@ -251,7 +253,8 @@ static void configure(struct tb_replay *r)
         .mss = (uint16_t) o->mss,
     };
     for (uint32_t i = 0; i < r->modules.count; i++)
-        c->modules[i].ops = &r->modules.loaded[i].ops;
+        c->modules[i] =
+            (struct tb_engine_module){&r->modules.loaded[i].ops, r->modules.worker_states[i]};
     isn_key(c->isn_key);
 }
 
@@ -275,6 +278,8 @@ int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
         .users = r->plan.users,
     };
     rc = tb_pacing_init(&r->pacing, &in);
+    if (rc == 0)
+        rc = tb_modules_begin(&r->modules, r->workers);
     if (rc < 0)
         return tb_err_set(err, rc, "out of memory for the schedule");
     configure(r);
@@ -443,7 +448,7 @@ int tb_replay_play(struct tb_replay *r, struct tb_err *err)
     tb_status_end(&r->status);
     if (rc == 0 && r->options->log)
         tb_log(TB_LOG_INFO, "the run is over: %llu sessions completed, %llu failed",
-               (unsigned long long) r->result.stats.verdicts[TB_VERDICT_COMPLETED],
+               (unsigned long long) tb_stats_completed(&r->result.stats),
                (unsigned long long) tb_stats_failed(&r->result.stats));
     return rc;
 }
@@ -504,6 +509,8 @@ int tb_replay_report(struct tb_replay *r, struct tb_err *err)
 
     getrusage(RUSAGE_SELF, &usage);
     tb_modules_used(&r->modules, &r->trace, module, sizeof module);
+    json_t *module_figures = json_object();
+    tb_modules_report(&r->modules, module_figures);
     for (uint32_t i = 0; i < r->modules.counter_count; i++)
         names[i] = r->modules.counter_names[i];
     uint64_t planned = r->config.duration_us ? s->started : planned_sessions(r);
@@ -529,18 +536,16 @@ int tb_replay_report(struct tb_replay *r, struct tb_err *err)
         .timeline_count = r->timeline_count,
         .module_counter_names = names,
         .module_counter_count = r->modules.counter_count,
+        .module_figures = module_figures,
         .cpu_s = (double) tb_clock_cpu_us() / 1e6,
         .max_rss_bytes = (uint64_t) usage.ru_maxrss * 1024,
         .interrupted = *r->stop != 0,
     };
     bool to_stdout = r->options->report && strcmp(r->options->report, "-") == 0;
     tb_report_summary(&in, to_stdout ? stderr : stdout);
-    if (r->options->report) {
-        int rc = write_report(r, &in, err);
-        if (rc < 0)
-            return rc;
-    }
-    return judge(r, &in, err);
+    int rc = r->options->report ? write_report(r, &in, err) : 0;
+    json_decref(module_figures);
+    return rc < 0 ? rc : judge(r, &in, err);
 }
 
 void tb_replay_free(struct tb_replay *r)

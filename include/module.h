@@ -31,11 +31,12 @@ extern "C" {
 
 #define TB_MODULE_MAGIC     0x54424d44u /* "TBMD" */
 #define TB_MODULE_ABI_MAJOR 1           /* must be equal */
-#define TB_MODULE_ABI_MINOR 0           /* grows as fields are appended */
+#define TB_MODULE_ABI_MINOR 2           /* grows as fields are appended */
 #define TB_MODULE_ABI       (TB_MODULE_ABI_MAJOR << 16 | TB_MODULE_ABI_MINOR)
 
 struct tb_learn;   /* a captured session being learned; opaque */
 struct tb_session; /* a session being played; opaque */
+struct tb_latency; /* a histogram of microseconds, as those of the report; opaque */
 
 enum tb_direction { TB_CLIENT_BYTES = 0, TB_SERVER_BYTES = 1 };
 
@@ -51,6 +52,8 @@ enum tb_verdict {
     TB_VERDICT_MODULE,           /* the module said so */
     TB_VERDICT_ABORTED,          /* the run was interrupted */
     TB_VERDICT_CUT,              /* reset at the end of --duration and --grace: not a failure */
+    TB_VERDICT_HELD,             /* held to the end (tb_module.holds): counts as completed */
+    TB_VERDICT_SERVER_CLOSED,    /* the server ended a session that was to be held */
     TB_VERDICT_COUNT
 };
 
@@ -83,7 +86,9 @@ enum tb_response_status {
     TB_RESPONSE_MISMATCH, /* complete, but wrong: give a reason with mismatch() */
     TB_RESPONSE_OPAQUE,   /* complete, and from here on both streams are opaque: requests go out
                            * as captured, responses are counted in bytes */
-    TB_RESPONSE_FATAL     /* end the session with verdict MODULE; reason with fail_reason() */
+    TB_RESPONSE_FATAL,    /* end the session with verdict MODULE; reason with fail_reason() */
+    TB_RESPONSE_LEAVE,    /* close politely behind what was sent: held long enough, verdict HELD */
+    TB_RESPONSE_LOST      /* the same, but it is the server that wants it: SERVER_CLOSED */
 };
 
 /* flags of tb_host.learn_cut() */
@@ -155,6 +160,43 @@ struct tb_host {
     /* For learn_end(): did the capture show the server's FIN? A response that only the end of the
      * connection completes is complete if it did. */
     bool (*learn_server_closed)(struct tb_learn *l);
+
+    /* --- minor 1, appended ------------------------------------------------------------- */
+
+    /* `worker_size` bytes that belong to the worker thread of the session, zeroed at the start of
+     * the run: what a module adds up without locks, for report(). NULL when 0. */
+    void *(*worker_state)(const struct tb_session *s);
+    /* When the request whose response is awaited was sent, clock of now_us(); 0: none is. */
+    uint64_t (*awaited_sent_us)(const struct tb_session *s);
+    /* send() without a copy: the bytes stay as they are until unload(). */
+    int (*send_kept)(struct tb_session *s, const void *data, size_t len);
+
+    /* In configure(): the file that --module-config named, or NULL. */
+    const char *options_file;
+
+    /* Histograms of the module's own, about 15 KB each; NULL when memory is out. Any hook; one
+     * writer at a time. latency_json: the sum of `count` of them as the report shows such figures
+     * (the caller owns it); NULL entries count as empty. */
+    struct tb_latency *(*latency_new)(void);
+    void (*latency_free)(struct tb_latency *h);
+    void (*latency_add)(struct tb_latency *h, uint64_t us);
+    json_t *(*latency_json)(struct tb_latency *const *h, size_t count);
+
+    /* --- sessions that stay, appended in minor 2 ---------------------------------------- */
+
+    uint64_t (*real_us)(const struct tb_session *s); /* wall clock, microseconds since 1970 */
+    uint64_t (*hold_us)(const struct tb_session *s); /* --hold; 0: not given */
+    /* Until the end of --duration; UINT64_MAX: the run has none. */
+    uint64_t (*run_left_us)(const struct tb_session *s);
+    /* A captured time as it is to be played (--accelerate). */
+    uint64_t (*scale_us)(const struct tb_session *s, uint64_t captured_us);
+    /* Queue request `index` of the script as captured, once more; no copy. 0 or -errno. */
+    int (*send_request)(struct tb_session *s, uint32_t index);
+    /* Keep the busy state, or no more, though nothing is awaited or unacknowledged: for what is
+     * half read. It still ends with the connection. */
+    void (*keep_busy)(struct tb_session *s, bool keep);
+    /* In request(): --timeout is not for the response to this request. */
+    void (*no_timeout)(struct tb_session *s);
 };
 
 struct tb_module {
@@ -205,8 +247,24 @@ struct tb_module {
     void (*busy_end)(struct tb_session *s, void *busy);
 
     /* The session is over. Returns a delay in microseconds after which it is to be started anew
-     * (a reconnect), or -1. */
+     * (a reconnect; session_state() then goes on as it was left), or -1. */
     int64_t (*session_end)(struct tb_session *s, enum tb_verdict verdict);
+
+    /* --- minor 1, appended ------------------------------------------------------------- */
+
+    uint32_t worker_size; /* bytes of worker_state() per worker */
+    /* The run is over: an object whose members are shown under "module" in the report (the host
+     * takes it; NULL: nothing to say). `workers`: the worker states, `count` of them. */
+    json_t *(*report)(void *const *workers, uint32_t count);
+    /* The last call: free what the module, and its worker states, still hold. `count` may be 0. */
+    void (*unload)(void *const *workers, uint32_t count);
+
+    /* Sessions are there to stay: the captured end is not played, a response that the capture does
+     * not show complete is given as TB_RESPONSE_UNASKED, and needs no memory of the host. When the
+     * server closes with nothing awaited, response() is asked with TB_RESPONSE_CLOSED, too:
+     * COMPLETE means that this is how it ought to end. HOLD lasts for --hold, until LEAVE or LOST,
+     * or to the end of --duration. Appended in minor 2. */
+    bool holds;
 };
 
 /* The symbol a module exports. */

@@ -14,6 +14,8 @@ static bool is_progress_made(const struct tb_worker *w, const struct tb_user *u)
 
     if (!b || (u->flags & TB_USER_SERVER_FIN))
         return true;
+    if (tb_user_module(w, u)->holds)
+        return b->awaited == 0;
     if (u->responses < want && b->awaited > 0)
         return false;
     return u->responses != want || s->end.client == TB_END_NONE || !b->first_pending ||
@@ -33,6 +35,8 @@ static bool is_to_be_held(struct tb_worker *w, struct tb_user *u)
         return false;
     u->phase = TB_PHASE_HOLDING;
     u->due_us = w->config->hold_us ? w->tcp.now_us + w->config->hold_us : TB_NEVER;
+    if (m->holds && w->stop != TB_STOP_NONE)
+        tb_ending_leave(w, u, false);
     return true;
 }
 
@@ -42,8 +46,10 @@ static void plan_end(struct tb_worker *w, struct tb_user *u)
     uint64_t now = w->tcp.now_us;
 
     u->flags |= TB_USER_END_DUE;
-    if (e->server != TB_END_NONE && (e->server_first || e->client == TB_END_NONE) &&
-        !(u->flags & TB_USER_SERVER_FIN))
+    if (tb_user_module(w, u)->holds)
+        u->due_us = now; /* the captured end is not played */
+    else if (e->server != TB_END_NONE && (e->server_first || e->client == TB_END_NONE) &&
+             !(u->flags & TB_USER_SERVER_FIN))
         u->due_us = now + w->config->close_wait_us; /* the server closes first */
     else if (e->client != TB_END_NONE)
         u->due_us = now + tb_pacing_scale_us(w->config->pacing, e->delay_us);
@@ -98,7 +104,7 @@ void tb_ending_advance(struct tb_worker *w, struct tb_user *u)
             return;
     } else if (!is_progress_made(w, u)) {
         struct tb_busy *b = tb_user_busy(w, u);
-        if (b->give_up_us == 0)
+        if (b->give_up_us == 0 && !tb_pending_at(w, b->first_pending)->is_patient)
             b->give_up_us = w->tcp.now_us + w->config->timeout_us;
         return;
     } else {
@@ -125,7 +131,7 @@ void tb_ending_due(struct tb_worker *w, struct tb_user *u)
         tb_verdict_set(w, u, TB_VERDICT_COMPLETED);
         return;
     }
-    if (e->client == TB_END_RST) {
+    if (e->client == TB_END_RST && !tb_user_module(w, u)->holds) {
         u->flags |= TB_USER_RST_WHEN_ACKED;
         reset_when_acked(w, u);
         return;
@@ -136,6 +142,18 @@ void tb_ending_due(struct tb_worker *w, struct tb_user *u)
         b->give_up_us = 0;
     if (tb_tcp_close(&w->tcp, &u->tcp) < 0)
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
+}
+
+void tb_ending_leave(struct tb_worker *w, struct tb_user *u, bool lost)
+{
+    if (u->phase < TB_PHASE_PLAYING || u->phase == TB_PHASE_CLOSING)
+        return;
+    u->flags |= lost ? TB_USER_LOST : TB_USER_LEFT;
+    u->due_us = TB_NEVER;
+    u->phase = TB_PHASE_ENDING;
+    tb_response_drop(w, u);
+    tb_worker_touch(w, u);
+    tb_ending_due(w, u);
 }
 
 bool tb_ending_refuses_data(struct tb_worker *w, struct tb_user *u)

@@ -22,6 +22,7 @@ enum { TB_ENGINE_MODULES = 16 };
 /* Protocol modules of a run, by script->module. */
 struct tb_engine_module {
     const struct tb_module *ops;
+    void *const *workers; /* worker_state() by worker; NULL when it wants none */
 };
 
 /* Everything a run is made from; read-only while it runs. */

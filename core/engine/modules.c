@@ -107,7 +107,7 @@ static int configure(struct tb_modules *m, const struct tb_module *ops,
 {
     json_t *json = NULL;
     char reason[512] = "";
-    int rc = options(ctx, ops->name, &json, err);
+    int rc = options(ctx, ops->name, &json, &m->host.options_file, err);
 
     if (rc < 0)
         return rc;
@@ -142,10 +142,56 @@ int tb_modules_load(struct tb_modules *m, const char *name, const char *module_d
     return rc < 0 ? rc : load_one(m, "http", module_dir, options, ctx, err);
 }
 
+int tb_modules_begin(struct tb_modules *m, uint32_t workers)
+{
+    m->workers = workers;
+    for (uint32_t i = 0; i < m->count; i++) {
+        uint32_t size = m->loaded[i].ops.worker_size;
+        if (size == 0)
+            continue;
+        void **states = m->worker_states[i] = calloc(workers, sizeof *states);
+        for (uint32_t w = 0; states && w < workers; w++)
+            if (!(states[w] = calloc(1, size)))
+                return -ENOMEM;
+        if (!states)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+void tb_modules_report(const struct tb_modules *m, json_t *into)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct tb_module *ops = &m->loaded[i].ops;
+        json_t *said = ops->report
+                           ? ops->report(m->worker_states[i], m->worker_states[i] ? m->workers : 0)
+                           : NULL;
+        if (said)
+            json_object_update(into, said);
+        json_decref(said);
+    }
+}
+
+static void unload_one(struct tb_modules *m, uint32_t i)
+{
+    void **states = m->worker_states[i];
+    uint32_t made = 0;
+
+    while (states && made < m->workers && states[made])
+        made++;
+    if (m->loaded[i].ops.unload)
+        m->loaded[i].ops.unload(states, made);
+    for (uint32_t w = 0; w < made; w++)
+        free(states[w]);
+    free(states);
+    m->worker_states[i] = NULL;
+    tb_module_unload(&m->loaded[i]);
+}
+
 void tb_modules_unload(struct tb_modules *m)
 {
     for (uint32_t i = 0; i < m->count; i++)
-        tb_module_unload(&m->loaded[i]);
+        unload_one(m, i);
     m->count = 0;
 }
 

@@ -19,6 +19,8 @@ enum { TB_MODULE_COUNTER_NAME = 48 };
 struct tb_modules {
     struct tb_host host; /* first: what counter() is given leads here */
     struct tb_loaded_module loaded[TB_ENGINE_MODULES];
+    void **worker_states[TB_ENGINE_MODULES]; /* by worker; NULL: the module wants none */
+    uint32_t workers;
     uint32_t count;
     bool by_content;                    /* no module was asked for: choose per session */
     const struct tb_endpoint *services; /* captured servers by transfer, for the choice by port */
@@ -26,14 +28,22 @@ struct tb_modules {
     uint32_t counter_count;
 };
 
-/* Gives the options object of a module (owned reference), from wherever the program keeps them. */
-typedef int tb_module_options_fn(void *ctx, const char *module, json_t **out, struct tb_err *err);
+/* Gives the options object of a module (owned reference), from wherever the program keeps them, and
+ * the file they are from (or NULL). */
+typedef int tb_module_options_fn(void *ctx, const char *module, json_t **out, const char **file,
+                                 struct tb_err *err);
 
 /* Load and configure `name` (as in --module), or, when it is NULL, those to choose from. 0 or
  * -errno with words. Free in either case. */
 int tb_modules_load(struct tb_modules *m, const char *name, const char *module_dir,
                     tb_module_options_fn *options, void *ctx, struct tb_err *err);
 void tb_modules_unload(struct tb_modules *m);
+
+/* Make the modules' memory per worker, before a run: what tb_engine_config.modules points to. 0 or
+ * -ENOMEM. */
+int tb_modules_begin(struct tb_modules *m, uint32_t workers);
+/* Add what the modules have to say about the run to `into`, the report's "module" object. */
+void tb_modules_report(const struct tb_modules *m, json_t *into);
 
 /* The learner that lets these modules read captured sessions (tb_trace_options.learner). */
 struct tb_learner tb_modules_learner(struct tb_modules *m);

@@ -39,10 +39,12 @@ void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
         take_next_pair(w, u);
     u->sent = NULL;
     u->responses = 0;
+    bool is_reconnect = u->flags & TB_USER_AGAIN;
     u->flags &= TB_USER_DIRTY;
     u->due_us = TB_NEVER;
     u->phase = TB_PHASE_CONNECTING;
     w->stats.started++;
+    w->stats.reconnects += is_reconnect;
     w->stats.requests_planned += tb_user_script(w, u)->requests;
     w->stats.open++;
     if (w->stats.open > w->stats.peak)
@@ -62,7 +64,8 @@ void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
     b->give_up_us = w->tcp.now_us + w->config->timeout_us;
     tb_worker_touch(w, u);
     if (timer) {
-        memset(timer + 1, 0, m->session_size);
+        if (!is_reconnect)
+            memset(timer + 1, 0, m->session_size);
         *timer = TB_NEVER;
     }
     if (m->session_start && m->session_start(tb_worker_session(w, u)) != 0)
@@ -112,6 +115,7 @@ static enum tb_request_action ask_module(struct tb_worker *w, struct tb_user *u,
     if (!info.data && r->len > 0)
         return TB_REQUEST_FAIL;
     s->request = r;
+    s->is_patient = false;
     s->request_data = info.data;
     enum tb_request_action action = m->request(s, &info);
     s->request = NULL;
@@ -125,7 +129,7 @@ static void send_captured(struct tb_worker *w, struct tb_user *u, const struct t
     uint32_t n;
 
     while ((n = tb_run_next(&run, &piece)) > 0) {
-        if (tb_tcp_send(&w->tcp, &u->tcp, piece, n, NULL) < 0) {
+        if (tb_tcp_send(&w->tcp, &u->tcp, piece, n) < 0) {
             tb_verdict_set(w, u, TB_VERDICT_ABORTED);
             return;
         }
@@ -143,6 +147,8 @@ static bool has_response(const struct tb_worker *w, const struct tb_user *u,
         return false;
     if (r->flags & TB_REQ_ANSWERED)
         return true;
+    if (tb_user_module(w, u)->holds)
+        return false;
     return s->end.client != TB_END_NONE && s->end.bytes > 0 && tb_script_complete(s) &&
            !tb_script_next(r);
 }
@@ -169,7 +175,7 @@ static void send_request(struct tb_worker *w, struct tb_user *u, const struct tb
     if (b && b->awaited == 0)
         b->give_up_us = 0; /* of a module that waited */
 
-    u->flags &= (uint8_t) ~TB_USER_ASK_AGAIN;
+    u->flags &= (uint16_t) ~TB_USER_ASK_AGAIN;
     switch (ask_module(w, u, r, due_us)) {
     case TB_REQUEST_SEND:
         send_captured(w, u, r);
@@ -255,7 +261,7 @@ static void connected(struct tb_worker *w, struct tb_user *u)
     struct tb_busy *b = tb_user_busy(w, u);
 
     w->stats.established++;
-    tb_histogram_add(&w->stats.connect, w->tcp.now_us - b->start_us);
+    tb_histogram_add(&w->stats.connect, w->seen_us > b->start_us ? w->seen_us - b->start_us : 0);
     b->give_up_us = 0;
     u->phase = TB_PHASE_PLAYING;
     if (s->has_greeting && !w->config->blind && tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
@@ -265,10 +271,37 @@ static void connected(struct tb_worker *w, struct tb_user *u)
     tb_player_advance(w, u);
 }
 
+/* The server has closed a session that was to stay. The module may know that it had to. */
+static void held_session_closed(struct tb_worker *w, struct tb_user *u)
+{
+    const struct tb_module *m = tb_user_module(w, u);
+    const unsigned flags = TB_RESPONSE_CLOSED | TB_RESPONSE_UNASKED;
+    size_t used = 0;
+
+    if (u->phase == TB_PHASE_IDLE)
+        return;
+    if (u->phase == TB_PHASE_CLOSING) {
+        tb_player_advance(w, u);
+        return;
+    }
+    bool unfinished = u->phase == TB_PHASE_PLAYING && next_request(tb_user_script(w, u), u);
+    if (!unfinished && m->response &&
+        m->response(tb_worker_session(w, u), NULL, 0, flags, &used) == TB_RESPONSE_COMPLETE) {
+        u->due_us = TB_NEVER;
+        tb_ending_due(w, u);
+    } else {
+        tb_ending_leave(w, u, true);
+    }
+}
+
 static void server_closed(struct tb_worker *w, struct tb_user *u)
 {
     u->flags |= TB_USER_SERVER_FIN;
     tb_response_closed(w, u);
+    if (tb_user_module(w, u)->holds) {
+        held_session_closed(w, u);
+        return;
+    }
     if (u->phase == TB_PHASE_HOLDING)
         u->phase = TB_PHASE_ENDING;
     if (u->phase == TB_PHASE_PLAYING && next_request(tb_user_script(w, u), u) &&
@@ -296,10 +329,12 @@ void tb_player_events(struct tb_worker *w, struct tb_user *u, unsigned events)
     } else if (events & TB_TCP_EV_RESET) {
         /* Or it resets, in place of closing, a session that has got everything; or, having closed
          * as captured, because of bytes that were still on their way. */
+        bool holds = tb_user_module(w, u)->holds;
         bool all_answered = u->responses >= tb_user_script(w, u)->responses;
-        bool fine = tb_ending_is_as_captured(w, u, true) ||
-                    ((u->flags & TB_USER_SERVER_FIN) && tb_ending_is_as_captured(w, u, false)) ||
-                    (u->phase >= TB_PHASE_ENDING && all_answered && !(events & TB_TCP_EV_LOST));
+        bool fine =
+            (!holds && tb_ending_is_as_captured(w, u, true)) ||
+            (!holds && (u->flags & TB_USER_SERVER_FIN) && tb_ending_is_as_captured(w, u, false)) ||
+            (u->phase >= TB_PHASE_ENDING && all_answered && !(events & TB_TCP_EV_LOST));
         tb_verdict_set(w, u, fine ? TB_VERDICT_COMPLETED : TB_VERDICT_RESET);
     } else if (events & TB_TCP_EV_DEAD) {
         tb_verdict_set(w, u,
@@ -350,6 +385,10 @@ static void next_is_due(struct tb_worker *w, struct tb_user *u)
             return;
         break;
     case TB_PHASE_HOLDING:
+        if (tb_user_module(w, u)->holds) {
+            tb_ending_leave(w, u, false);
+            return;
+        }
         u->phase = TB_PHASE_ENDING;
         break;
     default:

@@ -14,9 +14,17 @@ static bool counts_bytes(const struct tb_worker *w, const struct tb_user *u,
 {
     if (!tb_user_module(w, u)->response)
         return true;
-    if (!r) /* greeting: framed like the rest of the session */
-        r = tb_script_first(tb_user_script(w, u));
-    return !r || (r->flags & TB_REQ_BYTES);
+    if (!r)
+        return tb_user_script(w, u)->greeting_in_bytes;
+    return r->flags & TB_REQ_BYTES;
+}
+
+/* When waiting for what is awaited ends, from now on. */
+static uint64_t give_up_at(const struct tb_worker *w, const struct tb_busy *b)
+{
+    const struct tb_pending *p = tb_pending_at(w, b->first_pending);
+
+    return b->awaited == 0 || (p && p->is_patient) ? 0 : w->tcp.now_us + w->config->timeout_us;
 }
 
 int tb_response_expect(struct tb_worker *w, struct tb_user *u, const struct tb_request *r,
@@ -34,6 +42,7 @@ int tb_response_expect(struct tb_worker *w, struct tb_user *u, const struct tb_r
         .due_us = due_us,
         .is_answered = !r || (r->flags & TB_REQ_ANSWERED),
         .in_bytes = counts_bytes(w, u, r),
+        .is_patient = r && w->session.is_patient,
     };
     if (b->last_pending)
         tb_pending_at(w, b->last_pending)->next = handle;
@@ -41,7 +50,7 @@ int tb_response_expect(struct tb_worker *w, struct tb_user *u, const struct tb_r
         b->first_pending = handle;
     b->last_pending = handle;
     if (p->is_answered && b->awaited++ == 0)
-        b->give_up_us = w->tcp.now_us + w->config->timeout_us;
+        b->give_up_us = give_up_at(w, b);
     return 0;
 }
 
@@ -56,8 +65,16 @@ static void pop(struct tb_worker *w, struct tb_busy *b)
     b->awaited -= p->is_answered;
     b->response_bytes = 0;
     b->quiet_us = 0;
-    b->give_up_us = b->awaited ? w->tcp.now_us + w->config->timeout_us : 0;
+    b->give_up_us = give_up_at(w, b);
     tb_pool_give(&w->pendings, handle);
+}
+
+void tb_response_drop(struct tb_worker *w, struct tb_user *u)
+{
+    struct tb_busy *b = tb_user_busy(w, u);
+
+    while (b && b->first_pending)
+        pop(w, b);
 }
 
 void tb_response_forget(struct tb_worker *w, struct tb_busy *b)
@@ -125,13 +142,20 @@ static uint32_t count_bytes(struct tb_worker *w, struct tb_user *u, struct tb_bu
     }
     /* More than was captured and nothing else outstanding: it can only belong to this response. */
     bool alone = p->next == 0;
-    complete(w, u, w->tcp.now_us, true);
+    complete(w, u, w->seen_us, true);
     return alone ? len : (uint32_t) missing;
 }
 
-static void fail(struct tb_worker *w, struct tb_user *u)
+/* Does the module's word end the session? */
+static bool ends(struct tb_worker *w, struct tb_user *u, enum tb_response_status status)
 {
-    tb_verdict_set(w, u, TB_VERDICT_MODULE);
+    if (status == TB_RESPONSE_FATAL)
+        tb_verdict_set(w, u, TB_VERDICT_MODULE);
+    else if (status == TB_RESPONSE_LEAVE || status == TB_RESPONSE_LOST)
+        tb_ending_leave(w, u, status == TB_RESPONSE_LOST);
+    else
+        return false;
+    return true;
 }
 
 /* Bytes for a response that the module frames; how many it took. */
@@ -147,10 +171,10 @@ static uint32_t ask_module(struct tb_worker *w, struct tb_user *u, const uint8_t
         used = len;
     if (u->phase == TB_PHASE_IDLE)
         return len;
-    if (status == TB_RESPONSE_FATAL)
-        fail(w, u);
-    else if (b && b->first_pending && status != TB_RESPONSE_MORE)
-        complete(w, u, w->tcp.now_us, status != TB_RESPONSE_MISMATCH);
+    if (ends(w, u, status))
+        return (uint32_t) used;
+    if (b && b->first_pending && status != TB_RESPONSE_MORE)
+        complete(w, u, w->seen_us, status != TB_RESPONSE_MISMATCH);
     else if (b)
         b->response_bytes += used;
     return (uint32_t) used;
@@ -167,7 +191,8 @@ static void begin(struct tb_worker *w, struct tb_busy *b, struct tb_pending *p)
         return;
     p->is_begun = true;
     if (p->request)
-        tb_histogram_add(&w->stats.first_byte, now - p->sent_us);
+        tb_histogram_add(&w->stats.first_byte,
+                         w->seen_us > p->sent_us ? w->seen_us - p->sent_us : 0);
 }
 
 static void unasked(struct tb_worker *w, struct tb_user *u, const uint8_t *data, uint32_t len)
@@ -175,9 +200,8 @@ static void unasked(struct tb_worker *w, struct tb_user *u, const uint8_t *data,
     const struct tb_module *m = tb_user_module(w, u);
     size_t used = len;
 
-    if (m->response && m->response(tb_worker_session(w, u), data, len, TB_RESPONSE_UNASKED,
-                                   &used) == TB_RESPONSE_FATAL)
-        fail(w, u);
+    if (m->response)
+        ends(w, u, m->response(tb_worker_session(w, u), data, len, TB_RESPONSE_UNASKED, &used));
 }
 
 void tb_response_data(struct tb_worker *w, struct tb_user *u, const uint8_t *data, uint32_t len)
@@ -253,9 +277,9 @@ void tb_response_status(struct tb_worker *w, struct tb_user *u, enum tb_response
 
     if (u->phase == TB_PHASE_IDLE)
         return;
-    if (status == TB_RESPONSE_FATAL)
-        fail(w, u);
-    else if (status != TB_RESPONSE_MORE && b && b->first_pending)
+    if (ends(w, u, status))
+        return;
+    if (status != TB_RESPONSE_MORE && b && b->first_pending)
         complete(w, u, w->tcp.now_us, status != TB_RESPONSE_MISMATCH);
     if (u->phase != TB_PHASE_IDLE)
         tb_player_advance(w, u);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Adding up what workers counted, and the two sums over verdicts that everybody means the same by.
+ * Adding up what workers counted, and the sums over verdicts that everybody means the same by.
  * Called by the reporter on copies, once a second and at the end.
  */
 #include "engine/stats.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -34,6 +35,7 @@ void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from)
     into->established += from->established;
     into->mismatched_sessions += from->mismatched_sessions;
     into->late += from->late;
+    into->reconnects += from->reconnects;
     for (unsigned i = 0; i < TB_VERDICT_COUNT; i++)
         into->verdicts[i] += from->verdicts[i];
     into->open += from->open;
@@ -62,6 +64,32 @@ void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from)
     merge_reasons(into, from);
 }
 
+static json_t *whole(uint64_t n)
+{
+    return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t) n);
+}
+
+json_t *tb_stats_histogram_json(const struct tb_histogram *h)
+{
+    json_t *object = json_object(), *buckets = json_array();
+    double mean = h->count ? (double) h->sum / (double) h->count : 0;
+
+    for (unsigned i = 0; i < TB_HISTOGRAM_BUCKETS; i++)
+        if (h->bucket[i])
+            json_array_append_new(
+                buckets, json_pack("[o, o]", whole(tb_histogram_upper(i)), whole(h->bucket[i])));
+    json_object_set_new(object, "count", whole(h->count));
+    json_object_set_new(object, "min", whole(h->count ? h->min : 0));
+    json_object_set_new(object, "mean", json_real(round(mean * 10) / 10));
+    json_object_set_new(object, "p50", whole(tb_histogram_quantile(h, 0.5)));
+    json_object_set_new(object, "p90", whole(tb_histogram_quantile(h, 0.9)));
+    json_object_set_new(object, "p99", whole(tb_histogram_quantile(h, 0.99)));
+    json_object_set_new(object, "p999", whole(tb_histogram_quantile(h, 0.999)));
+    json_object_set_new(object, "max", whole(h->max));
+    json_object_set_new(object, "buckets", buckets);
+    return object;
+}
+
 uint64_t tb_stats_ended(const struct tb_stats *s)
 {
     uint64_t ended = 0;
@@ -71,7 +99,12 @@ uint64_t tb_stats_ended(const struct tb_stats *s)
     return ended;
 }
 
+uint64_t tb_stats_completed(const struct tb_stats *s)
+{
+    return s->verdicts[TB_VERDICT_COMPLETED] + s->verdicts[TB_VERDICT_HELD];
+}
+
 uint64_t tb_stats_failed(const struct tb_stats *s)
 {
-    return tb_stats_ended(s) - s->verdicts[TB_VERDICT_COMPLETED] - s->verdicts[TB_VERDICT_CUT];
+    return tb_stats_ended(s) - tb_stats_completed(s) - s->verdicts[TB_VERDICT_CUT];
 }

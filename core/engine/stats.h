@@ -23,6 +23,7 @@ struct tb_mismatch {
 struct tb_stats {
     /* sessions */
     uint64_t started, established, mismatched_sessions, late;
+    uint64_t reconnects;                 /* of those started: again, because a module wanted it */
     uint64_t verdicts[TB_VERDICT_COUNT]; /* ended sessions by verdict; [NONE] unused */
     uint64_t open, peak;                 /* connections between SYN and end, now and at most */
     /* requests */
@@ -46,9 +47,14 @@ struct tb_stats {
 /* Add `from` to `into`; peaks add too (an upper bound of the sum). */
 void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from);
 
-/* Sessions that ended, whatever the verdict; and those of them that failed (not completed, not
- * cut). */
+/* Sessions that ended, whatever the verdict; those of them that ran to their end (completed, or
+ * held to it); and those that failed (neither that nor cut). */
 uint64_t tb_stats_ended(const struct tb_stats *s);
+uint64_t tb_stats_completed(const struct tb_stats *s);
 uint64_t tb_stats_failed(const struct tb_stats *s);
+
+/* A histogram as the report shows it: count, min, mean, quantiles, max and buckets. The caller owns
+ * it; NULL when memory is out. */
+json_t *tb_stats_histogram_json(const struct tb_histogram *h);
 
 #endif

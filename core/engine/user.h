@@ -29,7 +29,10 @@ enum tb_user_flags {
     TB_USER_RST_WHEN_ACKED = 1 << 4,
     TB_USER_HELD = 1 << 5, /* the hold is over */
     TB_USER_SERVER_FIN = 1 << 6,
-    TB_USER_FIN_SEEN = 1 << 7 /* the end was planned knowing of it */
+    TB_USER_FIN_SEEN = 1 << 7, /* the end was planned knowing of it */
+    TB_USER_LEFT = 1 << 8,     /* a held session that closes of its own accord … */
+    TB_USER_LOST = 1 << 9,     /* … or because the server wants it */
+    TB_USER_AGAIN = 1 << 10    /* the next play is a reconnect: module state is kept */
 };
 
 #define TB_NEVER UINT64_MAX
@@ -41,8 +44,8 @@ struct tb_user {
     const struct tb_request *sent; /* last request taken from the script; NULL: none yet */
     uint64_t due_us;               /* of the next request, end, hold or play; TB_NEVER: none */
     uint32_t responses;            /* complete in this play, a greeting included */
+    uint16_t flags;
     uint8_t phase;
-    uint8_t flags;
     uint8_t generation; /* which of its address pairs it uses now */
 };
 
@@ -57,6 +60,7 @@ struct tb_pending {
     bool is_answered; /* the capture shows it complete: it is awaited */
     bool in_bytes;    /* complete by number of bytes, not by the module's word */
     bool is_begun;    /* its first byte came */
+    bool is_patient;  /* it may take as long as the server likes */
 };
 
 /* The extension of a busy user. */
@@ -65,6 +69,7 @@ struct tb_busy {
     uint32_t first_pending, last_pending; /* handles */
     uint32_t module_busy;                 /* handle of the module's busy state */
     uint32_t awaited;                     /* pending ones that are is_answered */
+    bool module_keeps;                    /* the module's busy state outlives quiet times */
     uint64_t response_bytes;              /* of the first pending one so far */
     uint64_t give_up_us;                  /* connect or response timeout; 0: none */
     uint64_t quiet_us;                    /* when silence ends the response; 0: none */

@@ -9,7 +9,7 @@ static bool is_streaming(const struct tb_worker *w, const struct tb_user *u)
 {
     const struct tb_busy *b = tb_user_busy(w, u);
 
-    return (b && b->first_pending) ||
+    return (b && b->first_pending) || (u->flags & (TB_USER_LEFT | TB_USER_LOST)) ||
            (u->sent && !(u->sent->flags & (TB_REQ_ANSWERED | TB_REQ_NO_RESPONSE)) &&
             (u->sent->response_bytes > 0 || !(u->sent->flags & TB_REQ_BYTES)));
 }
@@ -22,7 +22,7 @@ static void close_connection(struct tb_worker *w, struct tb_user *u, enum tb_ver
     struct tb_tcp *c = &u->tcp;
     bool streaming = is_streaming(w, u);
 
-    if (verdict == TB_VERDICT_COMPLETED && !streaming) {
+    if ((verdict == TB_VERDICT_COMPLETED || verdict == TB_VERDICT_HELD) && !streaming) {
         w->half_closed += c->state != TB_TCP_CLOSED && c->state != TB_TCP_TIME_WAIT;
         return;
     }
@@ -33,6 +33,23 @@ static void close_connection(struct tb_worker *w, struct tb_user *u, enum tb_ver
     }
 }
 
+/* Of a session that is there to stay: has the client held it, or has the server ended it? How the
+ * connection came to its end once that was settled does not matter. */
+static enum tb_verdict as_held(const struct tb_user *u, enum tb_verdict verdict)
+{
+    bool cut = verdict == TB_VERDICT_CUT, reset = verdict == TB_VERDICT_RESET;
+    bool settled =
+        cut || reset || verdict == TB_VERDICT_COMPLETED || verdict == TB_VERDICT_RESPONSE_TIMEOUT;
+
+    if (settled && (u->flags & TB_USER_LOST))
+        return TB_VERDICT_SERVER_CLOSED;
+    if ((settled && (u->flags & TB_USER_LEFT)) || (cut && u->phase == TB_PHASE_HOLDING))
+        return TB_VERDICT_HELD;
+    if (reset || verdict == TB_VERDICT_CLOSED_EARLY)
+        return TB_VERDICT_SERVER_CLOSED;
+    return verdict;
+}
+
 void tb_verdict_set(struct tb_worker *w, struct tb_user *u, enum tb_verdict verdict)
 {
     const struct tb_module *m = tb_user_module(w, u);
@@ -40,10 +57,13 @@ void tb_verdict_set(struct tb_worker *w, struct tb_user *u, enum tb_verdict verd
 
     if (u->phase == TB_PHASE_IDLE)
         return;
+    if (m->holds)
+        verdict = as_held(u, verdict);
     w->stats.verdicts[verdict]++;
     w->stats.open--;
     w->stats.mismatched_sessions +=
-        verdict == TB_VERDICT_COMPLETED && (u->flags & TB_USER_MISMATCHED);
+        (verdict == TB_VERDICT_COMPLETED || verdict == TB_VERDICT_HELD) &&
+        (u->flags & TB_USER_MISMATCHED);
     w->last_end_us = w->tcp.now_us;
     close_connection(w, u, verdict);
     u->phase = TB_PHASE_IDLE;

@@ -245,15 +245,30 @@ static struct tb_user *user_of_segment(struct tb_worker *w, uint32_t id, uint32_
     return u;
 }
 
+/* A back-end that says how long the packet was may have cut it behind the headers: enough, unless
+ * its bytes are wanted. From any other a packet that lacks bytes is broken. */
+static bool complete_payload(const struct tb_user *u, const struct tb_packet *packet,
+                             struct tb_segment *seg)
+{
+    if (seg->payload_len >= seg->payload_claimed)
+        return true;
+    if (!packet->wire_len || (u->tcp.flags & TB_TCP_WANTS_DATA))
+        return false;
+    seg->payload_len = seg->payload_claimed;
+    seg->payload = NULL;
+    return true;
+}
+
 static void input(struct tb_worker *w, const struct tb_packet *packet)
 {
     struct tb_segment seg;
 
-    if (tb_segment_parse(packet->data, packet->len, &seg) < 0 ||
-        seg.payload_len < seg.payload_claimed) {
+    if (tb_segment_parse(packet->data, packet->len, &seg) < 0) {
         w->stats.bad_packets++;
         return;
     }
+    if (packet->wire_len > packet->len)
+        seg.payload_claimed = seg.payload_len + (packet->wire_len - packet->len);
     uint32_t generation, id = tb_plan_user_at(w->config->plan, &seg.dst, seg.dport, &generation);
     if (id != TB_PLAN_NOBODY && !is_served_here(w, id)) {
         w->stats.strays++; /* another shard's: not ours to answer */
@@ -267,11 +282,17 @@ static void input(struct tb_worker *w, const struct tb_packet *packet)
             stray(w, &seg);
         return;
     }
+    if (!complete_payload(u, packet, &seg)) {
+        w->stats.bad_packets++;
+        return;
+    }
     struct tb_tcp_path path = {.src = seg.dst,
                                .dst = seg.src,
                                .sport = seg.dport,
                                .dport = seg.sport,
                                .transfer = tb_user_script(w, u)->transfer};
+    w->seen_us =
+        packet->time_us && packet->time_us < w->tcp.now_us ? packet->time_us : w->tcp.now_us;
     tb_worker_touch(w, u);
     unsigned events = tb_tcp_input(&w->tcp, &u->tcp, &path, &seg);
     if (events & TB_TCP_EV_STRAY)
@@ -352,6 +373,7 @@ void tb_worker_play_over(struct tb_worker *w, struct tb_user *u, int64_t again_u
     uint32_t i = tb_user_index(w, u);
 
     if (again_us >= 0 && w->stop == TB_STOP_NONE) {
+        u->flags |= TB_USER_AGAIN;
         u->due_us = w->tcp.now_us + (uint64_t) again_us;
         w->restarts++;
         return;
@@ -394,18 +416,22 @@ static void check_duration(struct tb_worker *w)
         tb_worker_stop(w, TB_STOP_CUT);
 }
 
-/* Cut or abort open sessions, a batch a turn. */
+/* End what is still open, a batch a turn: sessions that are only held leave when the duration is
+ * over; later all are cut or aborted. */
 static void sweep(struct tb_worker *w)
 {
     enum tb_verdict verdict = w->stop == TB_STOP_CUT ? TB_VERDICT_CUT : TB_VERDICT_ABORTED;
 
-    if (w->stop < TB_STOP_CUT)
+    if (w->stop == TB_STOP_NONE)
         return;
     for (uint32_t n = 0; n < TB_WORKER_BATCH && w->sweep < w->user_count; w->sweep++) {
         struct tb_user *u = &w->users[w->sweep];
-        if (u->phase == TB_PHASE_IDLE)
+        if (w->stop >= TB_STOP_CUT && u->phase != TB_PHASE_IDLE)
+            tb_verdict_set(w, u, verdict);
+        else if (u->phase == TB_PHASE_HOLDING && tb_user_module(w, u)->holds)
+            tb_ending_leave(w, u, false);
+        else
             continue;
-        tb_verdict_set(w, u, verdict);
         n++;
     }
 }
@@ -490,9 +516,11 @@ static void settle(struct tb_worker *w, struct tb_user *u)
             tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
         }
     }
-    u->flags &= (uint8_t) ~TB_USER_DIRTY;
+    u->flags &= (uint16_t) ~TB_USER_DIRTY;
     const struct tb_busy *b = tb_user_busy(w, u);
-    if (b && (u->phase == TB_PHASE_IDLE || (!b->first_pending && b->give_up_us == 0)) &&
+    if (b &&
+        (u->phase == TB_PHASE_IDLE ||
+         (!b->first_pending && b->give_up_us == 0 && !b->module_keeps)) &&
         (u->tcp.state == TB_TCP_CLOSED || tb_tcp_is_quiet(&w->tcp, &u->tcp)))
         tb_tcp_release(&w->tcp, &u->tcp);
     arm(w, u);
@@ -532,6 +560,7 @@ bool tb_worker_tick(struct tb_worker *w, uint64_t now_us, uint64_t real_us)
     w->tcp.now_us = now_us;
     w->tcp.real_us = real_us;
     uint32_t packets = take_packets(w);
+    w->seen_us = now_us;
     uint32_t timers = take_timers(w);
     check_duration(w);
     start_late(w);
@@ -557,7 +586,7 @@ uint64_t tb_worker_next_us(const struct tb_worker *w)
         others[1] = w->begin_us + c->duration_us + (w->stop == TB_STOP_STARTING ? c->grace_us : 0);
     if (w->linger_until_us)
         others[2] = w->linger_until_us;
-    if ((w->stop >= TB_STOP_CUT && w->sweep < w->user_count) ||
+    if ((w->stop != TB_STOP_NONE && w->sweep < w->user_count) ||
         (w->backlog > 0 && w->free_count > 0))
         others[3] = 0;
     for (unsigned i = 0; i < 4; i++)

@@ -26,6 +26,7 @@ struct tb_session {
     const struct tb_request *request; /* of the request() hook: send_captured() takes from it */
     const uint8_t *request_data;
     uint32_t module;
+    bool is_patient; /* of the request() hook: no timeout for the response */
 };
 
 enum tb_stop { TB_STOP_NONE, TB_STOP_STARTING, TB_STOP_CUT, TB_STOP_ABORT };
@@ -59,8 +60,9 @@ struct tb_worker {
     uint32_t scratch_bytes;
 
     enum tb_stop stop;
-    uint32_t sweep;                     /* next user to be cut or aborted */
-    uint64_t begin_us;                  /* monotonic: schedules count from here */
+    uint32_t sweep;    /* next user to be cut or aborted */
+    uint64_t begin_us; /* monotonic: schedules count from here */
+    uint64_t seen_us;  /* when the packet being taken was on its way: latencies end there */
     uint64_t first_syn_us, last_end_us; /* 0: none yet */
     uint64_t linger_until_us;
     uint64_t stray_second;
@@ -154,10 +156,14 @@ void tb_response_quiet(struct tb_worker *w, struct tb_user *u);
 /* A module's word outside of response(): its timer. */
 void tb_response_status(struct tb_worker *w, struct tb_user *u, enum tb_response_status status);
 void tb_response_forget(struct tb_worker *w, struct tb_busy *b);
+/* Nothing is awaited any more; the module keeps its state. */
+void tb_response_drop(struct tb_worker *w, struct tb_user *u);
 
 /* ending.c: the captured end */
 void tb_ending_advance(struct tb_worker *w, struct tb_user *u);
 void tb_ending_due(struct tb_worker *w, struct tb_user *u);
+/* A held session closes politely; `lost`: because the server wants it. */
+void tb_ending_leave(struct tb_worker *w, struct tb_user *u, bool lost);
 /* Bytes came after the client had closed for good in the capture: they are answered with a RST, as
  * there; the session is over. */
 bool tb_ending_refuses_data(struct tb_worker *w, struct tb_user *u);

@@ -69,6 +69,7 @@ int tb_dump_open(const char *path, const uint64_t *real_us, struct tb_io **out, 
  * tb_mem_take() gives the next sent packet (flattened; checksum complete), its length or 0. */
 int tb_mem_open(struct tb_io **out, uint32_t gso_max);
 int tb_mem_inject(struct tb_io *io, const uint8_t *packet, uint32_t len);
+int tb_mem_inject_packet(struct tb_io *io, const struct tb_packet *packet);
 uint32_t tb_mem_take(struct tb_io *io, uint8_t *out, uint32_t room);
 
 /* End a wait() of the instance from another thread or a signal handler: instances made by

@@ -72,7 +72,7 @@ static uint32_t dump_recv(struct tb_io *io, struct tb_packet *packets, uint32_t 
 
     while (n < max && d->count > 0) {
         const struct answer *a = &d->answers[d->first];
-        packets[n++] = (struct tb_packet){a->bytes, a->len};
+        packets[n++] = (struct tb_packet){.data = a->bytes, .len = a->len};
         d->first = (d->first + 1) % ANSWERS;
         d->count--;
     }

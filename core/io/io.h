@@ -16,6 +16,8 @@
 struct tb_packet {
     const uint8_t *data;
     uint32_t len;
+    uint32_t wire_len; /* 0: it is whole; else its length on the wire, of which `len` are here */
+    uint64_t time_us;  /* 0: now; else when it was seen on its way, in our monotonic clock */
 };
 
 /* What a back-end can take off us. */

@@ -12,6 +12,8 @@
 struct mem_node {
     struct mem_node *next;
     uint32_t len, room;
+    uint32_t wire_len; /* as in struct tb_packet */
+    uint64_t time_us;
     uint8_t data[];
 };
 
@@ -85,7 +87,8 @@ static uint32_t mem_recv(struct tb_io *io, struct tb_packet *packets, uint32_t m
         node_give(m, n);
     uint32_t count = 0;
     while (count < max && (n = queue_pop(&m->in))) {
-        packets[count++] = (struct tb_packet){n->data, n->len};
+        packets[count++] = (struct tb_packet){
+            .data = n->data, .len = n->len, .wire_len = n->wire_len, .time_us = n->time_us};
         queue_push(&m->lent, n);
     }
     io->counters.received += count;
@@ -152,15 +155,22 @@ int tb_mem_open(struct tb_io **out, uint32_t gso_max)
     return 0;
 }
 
-int tb_mem_inject(struct tb_io *io, const uint8_t *packet, uint32_t len)
+int tb_mem_inject_packet(struct tb_io *io, const struct tb_packet *packet)
 {
     struct mem_io *m = (struct mem_io *) io;
-    struct mem_node *n = node_take(m, len);
+    struct mem_node *n = node_take(m, packet->len);
     if (!n)
         return -ENOMEM;
-    memcpy(n->data, packet, len);
+    memcpy(n->data, packet->data, packet->len);
+    n->wire_len = packet->wire_len;
+    n->time_us = packet->time_us;
     queue_push(&m->in, n);
     return 0;
+}
+
+int tb_mem_inject(struct tb_io *io, const uint8_t *packet, uint32_t len)
+{
+    return tb_mem_inject_packet(io, &(struct tb_packet){.data = packet, .len = len});
 }
 
 uint32_t tb_mem_take(struct tb_io *io, uint8_t *out, uint32_t room)

@@ -67,7 +67,8 @@ static uint32_t tun_recv(struct tb_io *io, struct tb_packet *packets, uint32_t m
         if (n <= (ssize_t) sizeof(struct virtio_net_hdr))
             break; /* EAGAIN, or the device is gone: nothing there now */
         uint32_t len = (uint32_t) n - (uint32_t) sizeof(struct virtio_net_hdr);
-        packets[count++] = (struct tb_packet){t->buf + at + sizeof(struct virtio_net_hdr), len};
+        packets[count++] =
+            (struct tb_packet){.data = t->buf + at + sizeof(struct virtio_net_hdr), .len = len};
         at += ((uint32_t) n + 15) & ~15u;
     }
     io->counters.received += count;

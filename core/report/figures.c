@@ -27,6 +27,11 @@ static uint64_t failed(const struct tb_report_input *in)
     return tb_stats_failed(in->stats);
 }
 
+static uint64_t completed(const struct tb_report_input *in)
+{
+    return tb_stats_completed(in->stats);
+}
+
 uint64_t tb_figure_skipped(const struct tb_report_input *in)
 {
     uint64_t skipped = 0;
@@ -39,7 +44,9 @@ uint64_t tb_figure_skipped(const struct tb_report_input *in)
 static const struct count counts[] = {
     {"failed", TB_BASE_SESSIONS, .sum = failed},
     {"mismatched", TB_BASE_SESSIONS, STATS(mismatched_sessions)},
-    {"completed", TB_BASE_SESSIONS, VERDICT(TB_VERDICT_COMPLETED)},
+    {"completed", TB_BASE_SESSIONS, .sum = completed},
+    {"held", TB_BASE_SESSIONS, VERDICT(TB_VERDICT_HELD)},
+    {"reconnects", TB_BASE_SESSIONS, STATS(reconnects)},
     {"cut", TB_BASE_SESSIONS, VERDICT(TB_VERDICT_CUT)},
     {"late", TB_BASE_SESSIONS, STATS(late)},
     {"connect_timeout", TB_BASE_SESSIONS, VERDICT(TB_VERDICT_CONNECT_TIMEOUT)},
@@ -49,6 +56,7 @@ static const struct count counts[] = {
     {"closed_early", TB_BASE_SESSIONS, VERDICT(TB_VERDICT_CLOSED_EARLY)},
     {"module", TB_BASE_SESSIONS, VERDICT(TB_VERDICT_MODULE)},
     {"aborted", TB_BASE_SESSIONS, VERDICT(TB_VERDICT_ABORTED)},
+    {"server_closed", TB_BASE_SESSIONS, VERDICT(TB_VERDICT_SERVER_CLOSED)},
     {"planned", TB_BASE_SESSIONS, INPUT(planned_sessions)},
     {"started", TB_BASE_SESSIONS, STATS(started)},
     {"established", TB_BASE_SESSIONS, STATS(established)},

@@ -46,27 +46,6 @@ static json_t *counts_object(const struct named_count *counts, size_t n)
     counts_object((const struct named_count[]){__VA_ARGS__}, \
                   sizeof((const struct named_count[]){__VA_ARGS__}) / sizeof(struct named_count))
 
-static json_t *histogram(const struct tb_histogram *h)
-{
-    json_t *buckets = json_array();
-    json_t *object = COUNTS({"count", h->count}, {"min", h->count ? h->min : 0});
-
-    for (unsigned i = 0; i < TB_HISTOGRAM_BUCKETS; i++)
-        if (h->bucket[i])
-            json_array_append_new(
-                buckets, json_pack("[o, o]", whole(tb_histogram_upper(i)), whole(h->bucket[i])));
-
-    double mean = h->count ? (double) h->sum / (double) h->count : 0;
-    json_object_set_new(object, "mean", json_real(round(mean * 10) / 10));
-    json_object_set_new(object, "p50", whole(tb_histogram_quantile(h, 0.5)));
-    json_object_set_new(object, "p90", whole(tb_histogram_quantile(h, 0.9)));
-    json_object_set_new(object, "p99", whole(tb_histogram_quantile(h, 0.99)));
-    json_object_set_new(object, "p999", whole(tb_histogram_quantile(h, 0.999)));
-    json_object_set_new(object, "max", whole(h->max));
-    json_object_set_new(object, "buckets", buckets);
-    return object;
-}
-
 /* Text that may hold what the network sent: invalid UTF-8 becomes '?', or JSON would refuse it. */
 static json_t *text(const char *s)
 {
@@ -126,19 +105,24 @@ static json_t *sessions_object(const struct tb_report_input *in)
 {
     const struct tb_stats *s = in->stats;
     const uint64_t *v = s->verdicts;
-    json_t *sessions = COUNTS(
-        {"planned", in->planned_sessions}, {"started", s->started}, {"established", s->established},
-        {"completed", v[TB_VERDICT_COMPLETED]}, {"failed", tb_stats_failed(s)},
-        {"mismatched", s->mismatched_sessions}, {"open", s->open}, {"peak", in->peak},
-        {"cut", v[TB_VERDICT_CUT]}, {"late", s->late});
+    json_t *sessions =
+        COUNTS({"planned", in->planned_sessions}, {"started", s->started},
+               {"established", s->established}, {"completed", tb_stats_completed(s)},
+               {"failed", tb_stats_failed(s)}, {"mismatched", s->mismatched_sessions},
+               {"open", s->open}, {"peak", in->peak}, {"cut", v[TB_VERDICT_CUT]}, {"late", s->late},
+               {"held", v[TB_VERDICT_HELD]}, {"reconnects", s->reconnects});
 
     json_object_set_new(sessions, "failures",
                         COUNTS({"connect_timeout", v[TB_VERDICT_CONNECT_TIMEOUT]},
                                {"refused", v[TB_VERDICT_REFUSED]}, {"reset", v[TB_VERDICT_RESET]},
                                {"response_timeout", v[TB_VERDICT_RESPONSE_TIMEOUT]},
                                {"closed_early", v[TB_VERDICT_CLOSED_EARLY]},
-                               {"module", v[TB_VERDICT_MODULE]},
-                               {"aborted", v[TB_VERDICT_ABORTED]}));
+                               {"module", v[TB_VERDICT_MODULE]}, {"aborted", v[TB_VERDICT_ABORTED]},
+                               {"server_closed", v[TB_VERDICT_SERVER_CLOSED]}));
+    json_t *reasons = json_array();
+    for (uint32_t i = 0; i < s->reason_count; i++)
+        json_array_append_new(reasons, text(s->reasons[i]));
+    json_object_set_new(sessions, "failure_reasons", reasons);
     return sessions;
 }
 
@@ -146,10 +130,10 @@ static json_t *latency_object(const struct tb_stats *s)
 {
     json_t *latency = json_object();
 
-    json_object_set_new(latency, "connect", histogram(&s->connect));
-    json_object_set_new(latency, "first_byte", histogram(&s->first_byte));
-    json_object_set_new(latency, "response", histogram(&s->response));
-    json_object_set_new(latency, "from_schedule", histogram(&s->from_schedule));
+    json_object_set_new(latency, "connect", tb_stats_histogram_json(&s->connect));
+    json_object_set_new(latency, "first_byte", tb_stats_histogram_json(&s->first_byte));
+    json_object_set_new(latency, "response", tb_stats_histogram_json(&s->response));
+    json_object_set_new(latency, "from_schedule", tb_stats_histogram_json(&s->from_schedule));
     return latency;
 }
 
@@ -191,6 +175,8 @@ static json_t *module_object(const struct tb_report_input *in)
 
     for (uint32_t i = 0; i < in->module_counter_count && i < TB_STATS_MODULE_COUNTERS; i++)
         json_object_set_new(module, in->module_counter_names[i], whole(in->stats->module[i]));
+    if (in->module_figures)
+        json_object_update(module, (json_t *) in->module_figures);
     return module;
 }
 
@@ -217,7 +203,7 @@ json_t *tb_report_json(const struct tb_report_input *in)
                                {"retransmitted", s->retransmitted},
                                {"capture_dropped", s->capture_dropped}));
     json_object_set_new(report, "latency_us", latency_object(s));
-    json_object_set_new(report, "pacing_error_us", histogram(&s->pacing_error));
+    json_object_set_new(report, "pacing_error_us", tb_stats_histogram_json(&s->pacing_error));
     json_object_set_new(report, "timeline", timeline_array(in));
     json_object_set_new(report, "mismatch_examples", examples_array(s));
     json_object_set_new(report, "module", module_object(in));

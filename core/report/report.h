@@ -42,6 +42,7 @@ struct tb_report_input {
     uint32_t timeline_count;
     const char *const *module_counter_names; /* for stats->module[] */
     uint32_t module_counter_count;
+    const json_t *module_figures; /* an object of more of the module's figures, or NULL */
     double cpu_s;
     uint64_t max_rss_bytes;
     bool interrupted;

@@ -37,6 +37,7 @@ static void print_failures(const struct tb_stats *s, FILE *out)
         {TB_VERDICT_CLOSED_EARLY, "closed early"},
         {TB_VERDICT_MODULE, "ended by the module"},
         {TB_VERDICT_ABORTED, "aborted"},
+        {TB_VERDICT_SERVER_CLOSED, "closed by the server"},
     };
     const char *before = "  failed   ";
 
@@ -57,7 +58,9 @@ static void print_counts(const struct tb_report_input *in, FILE *out)
 
     fprintf(out, "sessions   %s planned, %s started, %s completed", //
             tb_text_count(in->planned_sessions).s, tb_text_count(s->started).s,
-            tb_text_count(s->verdicts[TB_VERDICT_COMPLETED]).s);
+            tb_text_count(tb_stats_completed(s)).s);
+    more(out, s->verdicts[TB_VERDICT_HELD], "held to the end");
+    more(out, s->reconnects, "reconnected");
     more(out, tb_stats_failed(s), "failed");
     more(out, s->mismatched_sessions, "mismatched");
     more(out, s->verdicts[TB_VERDICT_CUT], "cut");

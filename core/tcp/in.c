@@ -138,8 +138,7 @@ static void free_spans(struct tb_tcp_env *env, struct tb_tcp_busy *b, uint64_t a
         uint32_t next = s->next;
         if (b->cursor_span == b->first_span)
             b->cursor_span = next;
-        free(s->owned);
-        tb_pool_give(&env->spans, b->first_span);
+        tb_tcp_span_give(env, b->first_span);
         b->first_span = next;
         if (!next)
             b->last_span = 0;
@@ -445,7 +444,7 @@ static void take_data(struct tb_tcp_env *env, struct tb_tcp *c, uint64_t from, c
 {
     if (from < c->rcv_nxt) {
         uint32_t old = (uint32_t) (c->rcv_nxt - from);
-        data += old;
+        data = data ? data + old : NULL;
         len -= old;
         from = c->rcv_nxt;
     }

@@ -16,6 +16,7 @@ void tb_tcp_env_init(struct tb_tcp_env *env, uint32_t busy_bytes)
 {
     tb_pool_init(&env->busy, busy_bytes);
     tb_pool_init(&env->spans, sizeof(struct tb_tcp_span));
+    tb_pool_init(&env->copies, sizeof(struct tb_tcp_copy));
     tb_pool_init(&env->blocks, sizeof(struct tb_tcp_block));
 }
 
@@ -23,6 +24,7 @@ void tb_tcp_env_fini(struct tb_tcp_env *env)
 {
     tb_pool_fini(&env->busy);
     tb_pool_fini(&env->spans);
+    tb_pool_fini(&env->copies);
     tb_pool_fini(&env->blocks);
 }
 
@@ -96,43 +98,105 @@ int tb_tcp_open(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_pa
  * contiguous). */
 static bool span_continues(const struct tb_tcp_span *s, const uint8_t *data, uint32_t len)
 {
-    return !s->owned && s->data + s->len == data && s->len <= UINT32_MAX - len;
+    return !s->copy && s->data + s->len == data && s->len <= UINT32_MAX - len;
 }
 
-int tb_tcp_send(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint32_t len,
-                void *owned)
+/* The connection's extension, ready for more bytes to be queued. */
+static int begin_send(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy **out)
 {
     struct tb_tcp_busy *b = tb_tcp_need_busy(env, c);
 
-    if (!b || (c->flags & TB_TCP_FIN_QUEUED)) {
-        free(owned);
-        return b ? -EPIPE : -ENOMEM;
-    }
-    if (len == 0) {
-        free(owned);
-        return 0;
-    }
+    if (!b)
+        return -ENOMEM;
+    if (c->flags & TB_TCP_FIN_QUEUED)
+        return -EPIPE;
     if (b->snd_end == c->snd_una)
         b->progress_us = env->now_us; /* silence counts from the first byte that needs an answer */
-    struct tb_tcp_span *last = b->last_span ? tb_pool_at(&env->spans, b->last_span) : NULL;
-    if (last && !owned && span_continues(last, data, len)) {
-        last->len += len;
-        b->snd_end += len;
-        return 0;
-    }
+    *out = b;
+    return 0;
+}
+
+static struct tb_tcp_span *last_span(struct tb_tcp_env *env, const struct tb_tcp_busy *b)
+{
+    return b->last_span ? tb_pool_at(&env->spans, b->last_span) : NULL;
+}
+
+static int append_span(struct tb_tcp_env *env, struct tb_tcp_busy *b, const uint8_t *data,
+                       uint32_t len, uint32_t copy)
+{
     uint32_t handle = tb_pool_take(&env->spans);
-    if (!handle) {
-        free(owned);
+
+    if (!handle)
         return -ENOMEM;
-    }
-    struct tb_tcp_span *s = tb_pool_at(&env->spans, handle);
-    *s = (struct tb_tcp_span){.data = data, .from = b->snd_end, .len = len, .owned = owned};
+    struct tb_tcp_span *s = tb_pool_at(&env->spans, handle), *last = last_span(env, b);
+    *s = (struct tb_tcp_span){.data = data, .from = b->snd_end, .len = len, .copy = copy};
     if (last)
         last->next = handle;
     else
         b->first_span = handle;
     b->last_span = handle;
     b->snd_end += len;
+    return 0;
+}
+
+void tb_tcp_span_give(struct tb_tcp_env *env, uint32_t handle)
+{
+    struct tb_tcp_span *s = tb_pool_at(&env->spans, handle);
+
+    tb_pool_give(&env->copies, s->copy);
+    tb_pool_give(&env->spans, handle);
+}
+
+int tb_tcp_send(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint32_t len)
+{
+    struct tb_tcp_busy *b;
+    int rc = begin_send(env, c, &b);
+
+    if (rc < 0 || len == 0)
+        return rc;
+    struct tb_tcp_span *last = last_span(env, b);
+    if (!last || !span_continues(last, data, len))
+        return append_span(env, b, data, len, 0);
+    last->len += len;
+    b->snd_end += len;
+    return 0;
+}
+
+/* As much of it as the last copy has room for. */
+static uint32_t fill_last_copy(struct tb_tcp_env *env, struct tb_tcp_busy *b, const uint8_t *data,
+                               uint32_t len)
+{
+    struct tb_tcp_span *last = last_span(env, b);
+
+    if (!last || !last->copy)
+        return 0;
+    struct tb_tcp_copy *copy = tb_pool_at(&env->copies, last->copy);
+    uint32_t room = TB_TCP_COPY_BYTES - last->len, n = len < room ? len : room;
+    memcpy(copy->data + last->len, data, n);
+    last->len += n;
+    b->snd_end += n;
+    return n;
+}
+
+int tb_tcp_send_copy(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint32_t len)
+{
+    struct tb_tcp_busy *b;
+    int rc = begin_send(env, c, &b);
+
+    if (rc < 0 || len == 0)
+        return rc;
+    for (uint32_t at = fill_last_copy(env, b, data, len), n; at < len; at += n) {
+        uint32_t handle = tb_pool_take(&env->copies);
+        if (!handle)
+            return -ENOMEM;
+        struct tb_tcp_copy *copy = tb_pool_at(&env->copies, handle);
+        n = len - at < TB_TCP_COPY_BYTES ? len - at : TB_TCP_COPY_BYTES;
+        memcpy(copy->data, data + at, n);
+        if (append_span(env, b, copy->data, n, handle) < 0) {
+            tb_pool_give(&env->copies, handle);
+            return -ENOMEM;
+        }
+    }
     return 0;
 }
 
@@ -193,10 +257,8 @@ void tb_tcp_release(struct tb_tcp_env *env, struct tb_tcp *c)
     if (env->release)
         env->release(env, c, b);
     for (uint32_t h = b->first_span; h;) {
-        struct tb_tcp_span *s = tb_pool_at(&env->spans, h);
-        uint32_t next = s->next;
-        free(s->owned);
-        tb_pool_give(&env->spans, h);
+        uint32_t next = ((struct tb_tcp_span *) tb_pool_at(&env->spans, h))->next;
+        tb_tcp_span_give(env, h);
         h = next;
     }
     for (uint32_t h = b->first_block; h;) {

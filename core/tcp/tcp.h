@@ -81,6 +81,7 @@ struct tb_tcp {
 };
 
 enum { TB_TCP_RANGES = 8, TB_TCP_BLOCK_BYTES = 1480, TB_TCP_BLOCKS_MAX = 64 };
+enum { TB_TCP_COPY_BYTES = 512 };
 
 /* Bytes [from, to) of a stream. */
 struct tb_tcp_range {
@@ -93,14 +94,18 @@ struct tb_tcp_ranges {
     struct tb_tcp_range range[TB_TCP_RANGES];
 };
 
-/* A run of bytes to be sent. Borrowed bytes must stay unchanged until acknowledged; owned ones are
- * freed with free() then. */
+/* A run of bytes to be sent: borrowed ones, which stay unchanged until acknowledged, or a copy of
+ * our own, given back then. */
 struct tb_tcp_span {
     const uint8_t *data;
     uint64_t from; /* stream offset of data[0] */
     uint32_t len;
     uint32_t next; /* handle */
-    void *owned;
+    uint32_t copy; /* handle of the copy; 0: borrowed */
+};
+
+struct tb_tcp_copy {
+    uint8_t data[TB_TCP_COPY_BYTES];
 };
 
 /* Bytes received out of order, kept for a module. */
@@ -157,7 +162,7 @@ struct tb_tcp_env {
     uint32_t rcv_wnd;    /* receive window announced, bytes */
     uint64_t timeout_us; /* longest time without progress */
     struct tb_pool busy; /* object size set by the engine, at least sizeof(struct tb_tcp_busy) */
-    struct tb_pool spans, blocks;
+    struct tb_pool spans, copies, blocks;
 
     struct tb_frame *frames; /* the batch */
     uint8_t *gather;         /* payload of frames that cross spans; emptied by flush() */
@@ -188,10 +193,15 @@ void tb_tcp_env_fini(struct tb_tcp_env *env);
 int tb_tcp_open(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_path *path,
                 const struct tb_tcp_syn *syn);
 
-/* Queue bytes: borrowed (`owned` NULL), or inside a malloc'ed `owned` that is freed when they are
- * acknowledged or the connection ends. 0 or -ENOMEM (owned is freed then too). */
-int tb_tcp_send(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint32_t len,
-                void *owned);
+/* Queue bytes that stay where they are until they are acknowledged or the connection ends. 0,
+ * -EPIPE behind a FIN, or -ENOMEM. */
+int tb_tcp_send(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint32_t len);
+
+/* Queue a copy. The same; at -ENOMEM a part may be queued: the connection cannot go on. */
+int tb_tcp_send_copy(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint32_t len);
+
+/* Give back a span that is no longer needed, with its copy. */
+void tb_tcp_span_give(struct tb_tcp_env *env, uint32_t handle);
 
 /* Queue a FIN behind what is queued. */
 int tb_tcp_close(struct tb_tcp_env *env, struct tb_tcp *c);

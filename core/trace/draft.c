@@ -165,6 +165,7 @@ void tb_draft_end_run(struct tb_draft *d)
         count_response(d, d->server_bytes);
     } else if (!d->last) {
         greet(s, bytes, d->silence_us);
+        s->greeting_in_bytes = true;
         count_response(d, d->server_bytes);
     } else {
         d->response_begin = d->server_bytes;

@@ -95,8 +95,9 @@ struct tb_script {
     uint32_t requests;  /* without TB_REQ_CONTINUED */
     uint32_t responses; /* complete in the capture, a greeting included */
     struct tb_syn syn;
-    uint8_t module;    /* index in the engine's table of modules */
-    bool has_greeting; /* response 0 answers no request: the server speaks first */
+    uint8_t module;         /* index in the engine's table of modules */
+    bool has_greeting;      /* response 0 answers no request: the server speaks first */
+    bool greeting_in_bytes; /* counted in bytes, not framed by a module */
     uint32_t greeting_silence_us;
     atomic_bool complete; /* no further requests will come */
 };

@@ -75,7 +75,7 @@ static uint32_t peer_recv(struct tb_io *io, struct tb_packet *packets, uint32_t 
 
     if (!peer->answer_len || !max)
         return 0;
-    packets[0] = (struct tb_packet){peer->answer, peer->answer_len};
+    packets[0] = (struct tb_packet){.data = peer->answer, .len = peer->answer_len};
     peer->answer_len = 0;
     return 1;
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 unit_engine = \
+	tests/unit/engine_allocation.test \
 	tests/unit/engine_ending.test \
+	tests/unit/engine_hold.test \
 	tests/unit/engine_life.test \
 	tests/unit/engine_module.test \
 	tests/unit/engine_modules.test \
@@ -15,9 +17,18 @@ TESTS += $(unit_engine)
 unit_engine_rig = tests/unit/engine_rig.c tests/unit/engine_rig.h tests/unit/fake_server.c \
 	tests/unit/fake_server.h tests/unit/unit.h
 
+tests_unit_engine_allocation_test_SOURCES = %D%/engine_allocation_test.c $(unit_engine_rig)
+tests_unit_engine_allocation_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_allocation_test_LDFLAGS = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc \
+	-Wl,--wrap=mmap -Wl,--wrap=tb_worker_tick
+tests_unit_engine_allocation_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 tests_unit_engine_ending_test_SOURCES = %D%/engine_ending_test.c $(unit_engine_rig)
 tests_unit_engine_ending_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_ending_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
+
+tests_unit_engine_hold_test_SOURCES = %D%/engine_hold_test.c $(unit_engine_rig)
+tests_unit_engine_hold_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_hold_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 
 tests_unit_engine_life_test_SOURCES = %D%/engine_life_test.c $(unit_engine_rig)
 tests_unit_engine_life_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

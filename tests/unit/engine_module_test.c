@@ -161,6 +161,69 @@ static void only_bytes_of_the_request_can_be_sent_captured(void **state)
     ENDED(w, TB_VERDICT_COMPLETED, 1);
 }
 
+static enum tb_request_action send_kept(struct tb_session *s, const struct tb_request_info *r)
+{
+    static const char kept[] = "kept by the module";
+    if (!r)
+        return TB_REQUEST_SEND;
+    assert_int_equal(host->send_kept(s, kept, 18), 0);
+    return TB_REQUEST_REPLACED;
+}
+
+static void bytes_the_module_keeps_are_sent_in_place(void **state)
+{
+    struct world *w = *state;
+    w->module.request = send_kept;
+    struct session *s = SESSION(w, {.request = 100, .response = 10});
+    s->server.step[0].after = 18;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, 1);
+    assert_memory_equal(world_conn(w, 0)->in, "kept by the module", 18);
+}
+
+/* --- figures ---------------------------------------------------------------------------------- */
+
+struct adding_up {
+    struct tb_latency *latency;
+    uint64_t responses;
+};
+
+static enum tb_response_status add_up(struct tb_session *s, const uint8_t *data, size_t len,
+                                      unsigned flags, size_t *used)
+{
+    struct adding_up *sum = host->worker_state(s);
+    if (flags)
+        return TB_RESPONSE_MORE;
+    sum->responses++;
+    if (!sum->latency)
+        sum->latency = host->latency_new();
+    host->latency_add(sum->latency, host->now_us(s) - host->awaited_sent_us(s));
+    return TB_RESPONSE_COMPLETE;
+}
+
+static void sessions_of_a_worker_add_up_in_its_state(void **state)
+{
+    struct world *w = *state;
+    struct adding_up sum = {0};
+    void *const workers[] = {&sum};
+    w->module.response = add_up;
+    w->config.modules[0].workers = workers;
+    SESSION(w, {.request = 100, .response = 10, .server_us = 30 * MILLISECONDS},
+            {.request = 100, .response = 10, .server_us = 30 * MILLISECONDS});
+    w->plan_input.users = 3;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, 3);
+    assert_int_equal(sum.responses, 6);
+    json_t *json = host->latency_json((struct tb_latency *[]){sum.latency, NULL}, 2);
+    assert_int_equal(json_integer_value(json_object_get(json, "count")), 6);
+    ABOUT((uint64_t) json_integer_value(json_object_get(json, "min")), 2 * w->one_way_us,
+          30 * MILLISECONDS);
+    json_decref(json);
+    host->latency_free(sum.latency);
+}
+
 static enum tb_request_action fail_second(struct tb_session *s, const struct tb_request_info *r)
 {
     if (!r || r->index == 0)
@@ -344,6 +407,33 @@ static void bytes_behind_a_response_belong_to_the_next(void **state)
     assert_int_equal(seen.unasked, 0);
 }
 
+static enum tb_response_status any_greeting(struct tb_session *s, const uint8_t *data, size_t len,
+                                            unsigned flags, size_t *used)
+{
+    seen.responses += flags == 0;
+    return flags ? TB_RESPONSE_MORE : TB_RESPONSE_COMPLETE;
+}
+
+static void module_frames_the_greeting_of_a_session_without_requests(void **state)
+{
+    struct world *w = *state;
+    w->module.response = any_greeting;
+    struct session *s = SESSION(w, {0});
+    s->script.first = NULL;
+    s->script.requests = 0;
+    s->script.client_bytes = 0;
+    s->script.has_greeting = true;
+    s->script.greeting_bytes = 100;
+    s->script.responses = 1;
+    s->server.step[0] = (struct fake_step){.after = 0, .reply = 60};
+    s->server.count = 1;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, 1);
+    assert_int_equal(seen.responses, 1);
+    assert_int_equal(w->stats->requests_mismatched, 0);
+}
+
 static enum tb_response_status mismatch(struct tb_session *s, const uint8_t *data, size_t len,
                                         unsigned flags, size_t *used)
 {
@@ -497,12 +587,15 @@ int main(void)
         MODULE_TEST(replaced_request_is_what_the_module_sent),
         MODULE_TEST(captured_request_goes_behind_what_the_module_sent),
         MODULE_TEST(only_bytes_of_the_request_can_be_sent_captured),
+        MODULE_TEST(bytes_the_module_keeps_are_sent_in_place),
+        MODULE_TEST(sessions_of_a_worker_add_up_in_its_state),
         MODULE_TEST(module_may_fail_a_session),
         MODULE_TEST(request_may_wait_for_the_modules_timer),
         MODULE_TEST(request_may_wait_for_more_bytes),
         MODULE_TEST(module_may_hold_a_session),
         MODULE_TEST(module_frames_responses),
         MODULE_TEST(bytes_behind_a_response_belong_to_the_next),
+        MODULE_TEST(module_frames_the_greeting_of_a_session_without_requests),
         MODULE_TEST(module_may_call_a_response_wrong),
         MODULE_TEST(module_may_end_a_session_over_a_response),
         MODULE_TEST(end_of_the_connection_may_complete_a_response),

@@ -12,8 +12,10 @@
 
 static struct tb_modules modules;
 
-static int no_options(void *ctx, const char *module, json_t **out, struct tb_err *err)
+static int no_options(void *ctx, const char *module, json_t **out, const char **file,
+                      struct tb_err *err)
 {
+    *file = NULL;
     *out = json_object();
     return *out ? 0 : -ENOMEM;
 }

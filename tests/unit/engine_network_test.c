@@ -166,6 +166,58 @@ static void ipv6_survives_loss(void **state)
     SURVIVES(*state, .to_server.lose = 7, .to_client.lose = 7, .looks = true, .ipv6 = true);
 }
 
+/* --- what the intercept channel brings -------------------------------------------------------- */
+
+static void headers_are_enough(void **state)
+{
+    ((struct world *) *state)->headers_only = true;
+    SURVIVES(*state, .to_server.lose = 9, .to_client = {.lose = 7, .delay = 5, .repeat = 6});
+}
+
+static void latencies_end_when_the_packet_was_seen(void **state)
+{
+    struct world *w = *state;
+    SESSION(w, {.request = 100, .response = 2000, .server_us = 30 * MILLISECONDS});
+    w->one_way_us = 5 * MILLISECONDS;
+    w->headers_only = true;
+    w->channel_us = 3 * MILLISECONDS;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, 1);
+    assert_in_range(w->stats->connect.max, 7 * MILLISECONDS, 8 * MILLISECONDS - 1);
+    assert_in_range(w->stats->response.max, 37 * MILLISECONDS, 38 * MILLISECONDS - 1);
+}
+
+static void times_from_before_the_request_count_as_none(void **state)
+{
+    struct world *w = *state;
+    SESSION(w, {.request = 100, .response = 2000});
+    w->headers_only = true;
+    w->channel_us = 500 * MILLISECONDS;
+    w->begin_us += 10 * SECONDS;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, 1);
+    assert_int_equal(w->stats->response.max, 0);
+    assert_int_equal(w->stats->first_byte.max, 0);
+}
+
+static void cut_packet_of_a_session_that_needs_bytes_is_as_good_as_lost(void **state)
+{
+    struct world *w = *state;
+    SESSION(w, {.request = 100, .response = 2000});
+    host = &w->host;
+    w->module.needs_payload = true;
+    w->module.session_size = sizeof(struct seen);
+    w->module.response = check_bytes;
+    w->headers_only = true;
+    w->config.timeout_us = 1 * SECONDS;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_RESPONSE_TIMEOUT, 1);
+    assert_true(w->stats->bad_packets > 0);
+}
+
 /* Handshakes and closes, without data to carry them. */
 static void empty_sessions_survive_loss(void **state)
 {
@@ -217,6 +269,10 @@ int main(void)
         WORLD_TEST(both_survive_everything_together),
         WORLD_TEST(long_frames_survive_loss),
         WORLD_TEST(ipv6_survives_loss),
+        WORLD_TEST(headers_are_enough),
+        WORLD_TEST(latencies_end_when_the_packet_was_seen),
+        WORLD_TEST(times_from_before_the_request_count_as_none),
+        WORLD_TEST(cut_packet_of_a_session_that_needs_bytes_is_as_good_as_lost),
         WORLD_TEST(empty_sessions_survive_loss),
         WORLD_TEST(loops_survive_loss),
     };

@@ -63,6 +63,8 @@ struct world {
     uint64_t begin_us, now_us, real_us;
     uint64_t one_way_us;
     struct trouble to_server, to_client;
+    bool headers_only;     /* packets reach the worker as the intercept channel brings them … */
+    uint64_t channel_us;   /* … so much later than they were seen */
     struct flying *flying; /* packets on the way */
 
     struct tb_plan plan;

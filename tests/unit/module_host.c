@@ -131,6 +131,43 @@ static int host_send_captured(struct tb_session *s, size_t offset, size_t len)
     return host_send(s, s->request_data + offset, len);
 }
 
+static uint64_t host_real_us(const struct tb_session *s)
+{
+    return s->real_us;
+}
+
+static uint64_t host_hold_us(const struct tb_session *s)
+{
+    return s->hold_us;
+}
+
+static uint64_t host_run_left_us(const struct tb_session *s)
+{
+    return s->run_left_us ? s->run_left_us : UINT64_MAX;
+}
+
+static uint64_t host_scale_us(const struct tb_session *s, uint64_t captured_us)
+{
+    return captured_us;
+}
+
+static int host_send_request(struct tb_session *s, uint32_t index)
+{
+    s->repeated = index;
+    s->repeats++;
+    return 0;
+}
+
+static void host_keep_busy(struct tb_session *s, bool keep)
+{
+    s->keeps_busy = keep;
+}
+
+static void host_no_timeout(struct tb_session *s)
+{
+    s->is_patient = true;
+}
+
 static void host_set_timer(struct tb_session *s, uint64_t us)
 {
     s->timer_us = us;
@@ -172,6 +209,13 @@ const struct tb_host test_host = {
     .set_timer = host_set_timer,
     .mismatch = host_mismatch,
     .fail_reason = host_fail_reason,
+    .real_us = host_real_us,
+    .hold_us = host_hold_us,
+    .run_left_us = host_run_left_us,
+    .scale_us = host_scale_us,
+    .send_request = host_send_request,
+    .keep_busy = host_keep_busy,
+    .no_timeout = host_no_timeout,
 };
 
 /* --- for tests -------------------------------------------------------------------------------- */
@@ -228,7 +272,7 @@ enum tb_response_status host_respond(const struct tb_module *m, struct tb_sessio
         assert_int_equal(*used, len);
     else if (asked)
         s->first++;
-    if (s->first == s->count) { /* nothing awaited: the busy state ends */
+    if (s->first == s->count && !s->keeps_busy) { /* nothing awaited: the busy state ends */
         if (m->busy_end)
             m->busy_end(s, s->busy);
         memset(s->busy, 0, sizeof s->busy);

@@ -45,6 +45,9 @@ struct tb_session {
     size_t sent_len;
     const uint8_t *request_data; /* inside request() */
     size_t request_len;
+    uint64_t real_us, hold_us, run_left_us; /* run_left_us 0: no end */
+    uint32_t repeated, repeats;             /* what send_request() was given last, and how often */
+    bool keeps_busy, is_patient;
 };
 
 extern const struct tb_host test_host;

@@ -169,10 +169,11 @@ static void report_has_the_keys_of_the_schema(void **state)
     assert_string_equal(json_string_value(at(report, "schema")), "tcpburn-report/1");
     assert_keys(at(report, "run"), "started duration_s command module version workers seed");
     assert_keys(at(report, "trace"), "files packets sessions requests skipped");
-    assert_keys(at(report, "sessions"), "planned started established completed failed mismatched "
-                                        "open peak cut late failures");
+    assert_keys(at(report, "sessions"),
+                "planned started established completed failed mismatched "
+                "open peak cut late held reconnects failures failure_reasons");
     assert_keys(at(report, "sessions.failures"), "connect_timeout refused reset response_timeout "
-                                                 "closed_early module aborted");
+                                                 "closed_early module aborted server_closed");
     assert_keys(at(report, "requests"), "planned sent answered mismatched");
     assert_keys(at(report, "bytes"), "sent received");
     assert_keys(at(report, "packets"), "sent received retransmitted capture_dropped");
@@ -184,6 +185,24 @@ static void report_has_the_keys_of_the_schema(void **state)
     assert_keys(at(report, "module"), "status_2xx");
     assert_keys(at(report, "resources"), "cpu_s max_rss_bytes");
     json_decref(report);
+}
+
+static void report_shows_a_modules_own_figures_and_reasons(void **state)
+{
+    struct run *r = *state;
+    json_t *own = json_pack("{s: {s: i}}", "queries", "count", 7);
+    r->in.module_figures = own;
+    strcpy(r->stats.reasons[0], "no such user");
+    r->stats.reason_count = 1;
+    json_t *report = tb_report_json(&r->in);
+
+    assert_keys(at(report, "module"), "status_2xx queries");
+    assert_whole(report, "module.queries.count", 7);
+    assert_string_equal(
+        json_string_value(json_array_get(at(report, "sessions.failure_reasons"), 0)),
+        "no such user");
+    json_decref(report);
+    json_decref(own);
 }
 
 static void report_says_what_was_counted(void **state)
@@ -665,6 +684,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(merge_adds_counts_and_keeps_examples_bounded, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(report_has_the_keys_of_the_schema, setup, teardown),
+        cmocka_unit_test_setup_teardown(report_shows_a_modules_own_figures_and_reasons, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(report_says_what_was_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(buckets_hold_counts_that_add_up, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_histogram_is_all_zero, setup, teardown),

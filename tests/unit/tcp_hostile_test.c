@@ -11,7 +11,7 @@ static void gathered_payload_survives_a_full_batch(void **state)
     r->env.frame_room = 2;
     rig_send(r, 2000); /* two frames in place fill the batch */
     for (unsigned i = 0; i < 6; i++)
-        rig_send_owned(r, 500); /* three frames of two pieces each; the rig compares the bytes */
+        rig_send_copy(r, 500); /* three frames of two pieces each; the rig compares the bytes */
     EXPECT(r, .flags = SYN);
     GIVE(r, .flags = SYN | ACK);
     for (uint32_t i = 0; i < 5; i++)

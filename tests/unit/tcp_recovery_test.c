@@ -150,7 +150,7 @@ static void spans_are_found_again_after_going_back(void **state)
 
     rig_connect(r);
     for (unsigned i = 0; i < 5; i++)
-        rig_send_owned(r, 100);
+        rig_send_copy(r, 100);
     rig_skip_sent(r);
     rig_pass(r, 201 * MILLISECONDS);
     EXPECT(r, .flags = ACK, .seq = 1, .ack = 1, .len = 500);

@@ -106,6 +106,7 @@ int rig_teardown(void **state)
     tb_tcp_release(&r->env, &r->c);
     assert_int_equal(r->env.busy.in_use, 0);
     assert_int_equal(r->env.spans.in_use, 0);
+    assert_int_equal(r->env.copies.in_use, 0);
     assert_int_equal(r->env.blocks.in_use, 0);
     tb_tcp_env_fini(&r->env);
     free(r);
@@ -148,16 +149,17 @@ void rig_connect(struct rig *r)
 void rig_send(struct rig *r, uint32_t len)
 {
     assert_true(r->queued + len <= STREAM_BYTES);
-    assert_int_equal(tb_tcp_send(&r->env, &r->c, stream + r->queued, len, NULL), 0);
+    assert_int_equal(tb_tcp_send(&r->env, &r->c, stream + r->queued, len), 0);
     r->queued += len;
     output(r);
 }
 
-void rig_send_owned(struct rig *r, uint32_t len)
+void rig_send_copy(struct rig *r, uint32_t len)
 {
-    uint8_t *copy = exact_copy(stream + r->queued, len);
+    uint8_t *passing = exact_copy(stream + r->queued, len);
 
-    assert_int_equal(tb_tcp_send(&r->env, &r->c, copy, len, copy), 0);
+    assert_int_equal(tb_tcp_send_copy(&r->env, &r->c, passing, len), 0);
+    free(passing);
     r->queued += len;
     output(r);
 }

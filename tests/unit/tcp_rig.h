@@ -76,9 +76,9 @@ void rig_open_at(struct rig *r, uint32_t iss);
  * so the retransmission timeout is 200 ms. */
 void rig_connect(struct rig *r);
 
-/* Queue `len` bytes of the client's stream, borrowed or owned; send what may be sent. */
+/* Queue `len` bytes of the client's stream, borrowed or as a copy; send what may be sent. */
 void rig_send(struct rig *r, uint32_t len);
-void rig_send_owned(struct rig *r, uint32_t len);
+void rig_send_copy(struct rig *r, uint32_t len);
 /* Queue the FIN. */
 void rig_close(struct rig *r);
 void rig_abort(struct rig *r);

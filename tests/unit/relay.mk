@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-2-Clause
+unit_relay = \
+	tests/unit/relay_tls.test
+check_PROGRAMS += $(unit_relay)
+TESTS += $(unit_relay)
+
+tests_unit_relay_tls_test_SOURCES = %D%/relay_tls_test.c %D%/unit.h
+tests_unit_relay_tls_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_relay_tls_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
