@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Checks that look at the source rather than run it, and those that run the tests differently.
 EXTRA_DIST += %D%/check %D%/check-layering %D%/demo \
-	%D%/install-packages %D%/packages
+	%D%/install-packages %D%/lab %D%/packages
 
 tb_sources = find core modules include tests bench examples -name '*.[ch]'
 
