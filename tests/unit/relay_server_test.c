@@ -718,12 +718,14 @@ static void a_client_that_does_not_read_costs_its_buffer_and_learns_of_drops(voi
     for (int i = 0; i < 400 || figures()->dropped == 0; i++)
         one_turn(1, 60000);
     assert_true(figures()->buffered_bytes <= (1 << 20) + 64 * 1024);
+    uint64_t passed = figures()->records, dropped = figures()->dropped;
     rrig_lane_packet(&w->rig, "198.18.1.1", 9, 0);
     expect_record_to(&w->b, 9);
 
-    uint64_t passed = figures()->records, dropped = figures()->dropped;
     while (records < passed || drops.records < dropped) {
-        if (rrig_frame(&w->rig, &w->a) == TB_RELAY_RECORDS)
+        uint8_t type = rrig_frame(&w->rig, &w->a);
+        assert_true(type == TB_RELAY_RECORDS || type == TB_RELAY_DROPS);
+        if (type == TB_RELAY_RECORDS)
             records++;
         else
             assert_int_equal(tb_relay_drops_get(w->a.payload, w->a.payload_len, &drops), 0);
