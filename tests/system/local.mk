@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # System tests: hosts in network namespaces, real servers. Root; skipped with a reason without it.
 SYSTEM_TESTS = \
-	%D%/replay_tun.py %D%/replay_local.py %D%/loss.py %D%/many.py %D%/trouble.py \
+	%D%/replay_tun.py %D%/replay_local.py %D%/loss.py %D%/corruption.py %D%/many.py %D%/trouble.py \
 	%D%/hostile.py %D%/bad_input.py %D%/cli.py
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captures.py \
 	tests/servers/comet.py tests/servers/connlog.py tests/servers/httpapp.py \

@@ -14,4 +14,5 @@ include tests/unit/config.mk
 include tests/unit/report.mk
 include tests/unit/http.mk
 include tests/unit/hostile.mk
+include tests/unit/intercept.mk
 endif
