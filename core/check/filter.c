@@ -66,6 +66,7 @@ void tb_filter_parse_nft(struct tb_filter *f, const char *text)
 {
     char line[512], table[TB_RULE_CHAIN / 2] = "", chain[TB_RULE_CHAIN] = "";
     int depth = 0; /* 1: in a table; 2: in a chain, set or map */
+    bool forward = false;
 
     for (const char *at = text; *at;) {
         size_t len = strcspn(at, "\n");
@@ -79,12 +80,19 @@ void tb_filter_parse_nft(struct tb_filter *f, const char *text)
             snprintf(table, sizeof table, "%s", name);
         else if (sscanf(line, "chain %38s", name) == 1)
             snprintf(chain, sizeof chain, "%s%s", table, name);
-        else if (depth == 2 && *chain)
+        else if (depth == 2 && *chain) {
+            uint32_t before = f->count;
+            forward |= strstr(line, "hook forward") != NULL;
             parse_nft_line(f, chain, line);
+            if (f->count > before)
+                f->rule[before].forward = forward;
+        }
         for (const char *c = line; *c; c++)
             depth += (*c == '{') - (*c == '}');
-        if (depth < 2)
+        if (depth < 2) {
             *chain = '\0';
+            forward = false;
+        }
     }
 }
 
@@ -115,6 +123,7 @@ void tb_filter_parse_iptables(struct tb_filter *f, const char *text)
         if (f->count > before) {
             f->rule[before].has_counter = true;
             f->rule[before].packets = packets;
+            f->rule[before].forward = !strcmp(chain, "FORWARD");
         }
     }
 }

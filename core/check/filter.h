@@ -19,7 +19,9 @@ enum { TB_FILTER_RULES_MAX = 256, TB_RULE_TEXT = 200, TB_RULE_CHAIN = 80 };
 
 struct tb_rule {
     enum tb_rule_effect effect;
-    bool has_counter, conntrack; /* conntrack: it asks for a packet's state, "ct state invalid" */
+    bool has_counter;
+    bool conntrack; /* it asks for a packet's state: "ct state invalid" */
+    bool forward;   /* it sees only packets that pass through this host */
     uint64_t packets;
     char chain[TB_RULE_CHAIN]; /* "inet filter input" */
     char text[TB_RULE_TEXT];   /* as listed; "policy drop" for a chain's own */

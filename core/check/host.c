@@ -155,6 +155,29 @@ int tb_host_sysctl(const char *name)
     return value;
 }
 
+/* "  0: 0100007F:0050 00000000:0000 0A …": local address and port, remote ones, state (proc(5)) */
+static bool lists_listener(const char *path, uint16_t port)
+{
+    enum { LISTEN = 0x0a };
+    char line[512];
+    bool found = false;
+    FILE *f = fopen(path, "re");
+
+    while (f && !found && fgets(line, sizeof line, f)) {
+        unsigned local, state;
+        found = sscanf(line, "%*d: %*[0-9A-Fa-f]:%x %*s %x", &local, &state) == 2 &&
+                local == port && state == LISTEN;
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+bool tb_host_listens(uint16_t port)
+{
+    return lists_listener("/proc/net/tcp", port) || lists_listener("/proc/net/tcp6", port);
+}
+
 /* --- ordinary connections --------------------------------------------------------------------- */
 
 static int start_connect(const struct tb_endpoint *target, int mss, int *error)
