@@ -26,6 +26,7 @@ static bool take_icmp(struct tb_flow *f, const struct tb_sight *s)
     f->redirected |= s->kind == TB_SIGHT_REDIRECT;
     f->unreachable |= s->kind == TB_SIGHT_UNREACHABLE;
     f->reporter = s->src;
+    f->instead = s->instead;
     return true;
 }
 
@@ -163,6 +164,20 @@ static void judge_foreign_rst(const struct tb_case *c, struct tb_findings *list)
         advise_route(f, c->range, c->assistants);
 }
 
+/* A router on the way to the assistant may well name a shorter one. */
+static bool leads_to_assistant(const struct tb_case *c)
+{
+    bool reported_by_assistant = false;
+
+    for (uint32_t i = 0; i < c->assistants->count; i++) {
+        const struct tb_addr *at = &c->assistants->item[i].at.addr;
+        reported_by_assistant |= tb_addr_eq(at, &c->flow->reporter);
+        if (tb_addr_eq(at, &c->flow->instead))
+            return true;
+    }
+    return c->flow->acks && !reported_by_assistant;
+}
+
 static void judge_report(const struct tb_case *c, struct tb_findings *list)
 {
     char client[TB_ADDR_TEXT], from[TB_ADDR_TEXT];
@@ -237,6 +252,12 @@ static void judge_lost_answer(const struct tb_case *c, struct tb_findings *list)
                             client, assistant, c->out_device, gateway,
                             mac_format(c->flow->syn_ack.dst_mac, mac));
         advise_route(f, c->range, c->assistants);
+    } else if (right_way && asked) {
+        f = tb_findings_add(list, TB_FINDING_WRONG,
+                            "the answer for %s leaves through %s for the assistant %s, but does not "
+                            "arrive there: something in between, a switch or a hypervisor, drops it",
+                            client, c->out_device, assistant);
+        tb_finding_command(f, "sudo tcpdump -ni any host %s   (on the assistant)", client);
     } else if (right_way) {
         tb_findings_add(list, TB_FINDING_OK,
                         "the answer for %s leaves through %s for the assistant %s: this host is in "
@@ -261,7 +282,7 @@ static void judge_answered(const struct tb_case *c, struct tb_findings *list)
 
     if (f->foreign_rst)
         judge_foreign_rst(c, list);
-    else if (f->redirected || f->unreachable)
+    else if (f->unreachable || (f->redirected && !leads_to_assistant(c)))
         judge_report(c, list);
     else if (f->acks)
         tb_findings_add(list, TB_FINDING_OK,

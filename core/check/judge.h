@@ -25,7 +25,7 @@ struct tb_flow {
     bool foreign_rst;               /* in, from somebody else */
     bool rejected;                  /* ICMP unreachable out */
     bool redirected, unreachable;   /* ICMP about the client in, from `reporter` */
-    struct tb_addr reporter;
+    struct tb_addr reporter, instead; /* instead: where a redirect leads */
     struct tb_sight syn, syn_ack, rst; /* the last of each */
 };
 

@@ -105,7 +105,8 @@ static void look_at(const struct tb_path *p, const struct tb_assistant *a,
     bool outgoing = s->flags & TB_RELAY_SEEN_OUTGOING;
 
     if (s->flags & TB_RELAY_SEEN_REDIRECT) {
-        out->redirected = a;
+        if (outgoing) /* routers before it may well tell shorter ways */
+            out->redirected = a;
     } else if (!to_client(p, s)) {
         return;
     } else if (outgoing) {
@@ -176,9 +177,9 @@ static void explain_forwarding(const struct tb_path *p, const struct sightings *
                             a->text, s->forwarded_seen->device, sysctl_of(p));
     else if (s->redirected)
         f = tb_findings_add(list, TB_FINDING_WRONG,
-                            "ICMP redirects about the client addresses pass the assistant %s: it "
-                            "forwards instead of swallowing, and tells the target a shorter way "
-                            "past it; %s must be 0 there",
+                            "the assistant %s sends ICMP redirects about the client addresses: it "
+                            "forwards instead of swallowing, and tells the target a way past it; "
+                            "%s must be 0 there",
                             a->text, sysctl_of(p));
     else
         f = tb_findings_add(list, TB_FINDING_WRONG,

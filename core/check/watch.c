@@ -49,11 +49,10 @@ static bool parse_inner(const uint8_t *data, uint32_t len, struct tb_sight *out)
     bool v4 = first >> 4 == 4;
 
     tb_cursor_bytes(&c, v4 ? 11 : 7);
-    const uint8_t *src = tb_cursor_bytes(&c, v4 ? 4 : 16);
+    tb_cursor_bytes(&c, v4 ? 4 : 16);
     const uint8_t *dst = tb_cursor_bytes(&c, v4 ? 4 : 16);
-    if (!src || !dst)
+    if (!dst)
         return false;
-    out->about_src = v4 ? tb_addr_v4(src) : tb_addr_v6(src);
     out->about = v4 ? tb_addr_v4(dst) : tb_addr_v6(dst);
     return true;
 }
@@ -64,18 +63,20 @@ static bool parse_icmp(const struct tb_ip *ip, struct tb_sight *out)
     uint8_t type = tb_cursor_u8(&c);
     bool v6 = ip->proto == PROTO_ICMP6;
 
-    tb_cursor_bytes(&c, 7);
+    tb_cursor_bytes(&c, 3);
+    const uint8_t *gateway = tb_cursor_bytes(&c, 4); /* of an IPv4 redirect */
     if (c.failed)
         return false;
     if (v6 && type == ICMP6_REDIRECT) {
-        tb_cursor_bytes(&c, 16);
-        const uint8_t *destination = tb_cursor_bytes(&c, 16);
+        const uint8_t *instead = tb_cursor_bytes(&c, 16), *destination = tb_cursor_bytes(&c, 16);
         if (!destination)
             return false;
         out->kind = TB_SIGHT_REDIRECT;
+        out->instead = tb_addr_v6(instead);
         out->about = tb_addr_v6(destination);
         return true;
     }
+    out->instead = tb_addr_v4(gateway);
     if (type != (v6 ? ICMP6_UNREACHABLE : ICMP_UNREACHABLE) && (v6 || type != ICMP_REDIRECT))
         return false;
     out->kind = !v6 && type == ICMP_REDIRECT ? TB_SIGHT_REDIRECT : TB_SIGHT_UNREACHABLE;

@@ -30,8 +30,8 @@ struct tb_sight {
     uint16_t sport, dport, window, mss; /* mss: 0 when not announced */
     uint32_t seq, ack;
     uint8_t flags;
-    /* ICMP: whose packet it is about: where that was going, and for unreachable also from where */
-    struct tb_addr about, about_src;
+    /* ICMP: whose packet it is about: where that was going; redirect: where to send it instead */
+    struct tb_addr about, instead;
 };
 
 /* 0, or -errno with words (it needs CAP_NET_RAW). `fd` for poll(). */
