@@ -29,7 +29,7 @@ lint: all
 		$(srcdir)/core $(srcdir)/modules
 
 check-valgrind:
-	+$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$(printf '%s\n' $(check_PROGRAMS) | grep ^tests/unit/)" \
+	+$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$(printf '%s\n' $(check_PROGRAMS) | grep -E "^tests/(unit|script)/.*test$$")" \
 		TEST_LOG_FLAGS='$(LIBTOOL) --mode=execute valgrind -q --leak-check=full --error-exitcode=9'
 
 # After ./configure --enable-gcov.
