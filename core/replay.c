@@ -6,7 +6,6 @@
 #include "replay.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/siphash.h"
-#include "io/backends.h"
 
 /* --- where responses come from --------------------------------------------------------------- */
 
