@@ -39,6 +39,7 @@ fuzz_folder = $(abs_top_builddir)/build/fuzz
 
 # Sources, not objects of the normal build: everything is compiled with clang's coverage.
 fuzz_core = $(core_libtbcore_la_SOURCES) $(modules_http_libhttp_la_SOURCES) \
+	$(modules_httpmsg_libhttpmsg_la_SOURCES) \
 	tests/unit/worker_rig.c
 .PHONY: fuzz
 fuzz:
