@@ -148,6 +148,8 @@ static void begin_response(struct tb_http_pairing *s)
     const struct tb_http_pending *p = oldest(s);
     uint8_t method = p ? (uint8_t) tb_http_note_method(p->note) : s->request.method;
     tb_http_begin_response(&s->response, (enum tb_http_method) method, s->digest);
+    if (s->watch)
+        tb_http_watch(&s->response);
     s->reading = true;
 }
 
@@ -254,7 +256,8 @@ void tb_http_pairing_end(struct tb_http_pairing *s, struct tb_learn *l)
         return;
     if (s->lost)
         resynchronise(s, l);
-    else if (s->reading && tb_http_until_close(&s->response) && server_closed(s, l))
+    else if (s->reading && tb_http_until_close(&s->response) && server_closed(s, l) &&
+             !(s->response.flags & TB_HTTP_EVENTS)) /* an event stream was only cut off */
         response_done(s, l);
     bool begun = s->body_only || tb_http_begun(&s->request);
     if (s->client_at > s->cut_at && !s->over) /* a request cut short, or stray empty lines */

@@ -65,6 +65,7 @@ struct tb_http_pairing {
     const struct tb_host *host;
     const struct tb_http_pairing_ops *ops;
     bool digest;                              /* of response bodies */
+    bool watch;                               /* tb_http_watch() */
     struct tb_http_message request, response; /* being read */
     uint64_t client_at, server_at;            /* stream offsets read up to */
     uint64_t cut_at;                          /* end of the last request cut */
