@@ -12,11 +12,9 @@
 #include "config/options.h"
 #include "engine/engine.h"
 #include "engine/modules.h"
+#include "process/process.h"
 #include "report/report.h"
 #include "trace/trace.h"
-
-/* Exit statuses (FEATURES "Exit status"). */
-enum { TB_EXIT_OK = 0, TB_EXIT_USAGE = 1, TB_EXIT_FAILED = 2, TB_EXIT_FORBIDDEN = 3 };
 
 struct tb_replay {
     const struct tb_options *options;
@@ -44,7 +42,6 @@ int tb_replay_prepare(struct tb_replay *r, struct tb_err *err); /* mode, writer 
 int tb_replay_load(struct tb_replay *r, struct tb_err *err);    /* modules, capture files */
 int tb_replay_plan(struct tb_replay *r, struct tb_err *err);    /* users, addresses, schedule */
 int tb_replay_open(struct tb_replay *r, struct tb_err *err);    /* packet I/O, report file */
-int tb_replay_drop(struct tb_replay *r, struct tb_err *err);    /* privileges */
 int tb_replay_play(struct tb_replay *r, struct tb_err *err);    /* the run itself */
 void tb_replay_free(struct tb_replay *r);
 

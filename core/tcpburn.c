@@ -55,38 +55,6 @@ static int complain(const struct tb_err *err, int status)
     return status;
 }
 
-/* Which exit status an error of the environment or of the input has. */
-static int status_of(int rc)
-{
-    switch (rc) {
-    case -EPERM:
-    case -EACCES:
-    case -EADDRINUSE:
-    case -EADDRNOTAVAIL:
-    case -ENODEV:
-    case -ENETUNREACH:
-    case -EHOSTUNREACH:
-    case -ENETDOWN:
-    case -EBUSY:
-        return TB_EXIT_FORBIDDEN;
-    default:
-        return TB_EXIT_USAGE;
-    }
-}
-
-static int write_pid_file(const char *path, struct tb_err *err)
-{
-    FILE *f = path ? fopen(path, "w") : NULL;
-
-    if (!path)
-        return 0;
-    if (!f)
-        return tb_err_set(err, -EINVAL, "cannot write the pid file %s: %s", path, strerror(errno));
-    fprintf(f, "%ld\n", (long) getpid());
-    fclose(f);
-    return 0;
-}
-
 /* Log file, background, pid file. */
 static int settle_in(const struct tb_options *o, struct tb_err *err)
 {
@@ -98,7 +66,7 @@ static int settle_in(const struct tb_options *o, struct tb_err *err)
         return tb_err_set(err, -EINVAL, "cannot open the log file %s: %s", o->log, strerror(-rc));
     if (o->daemon && daemon(1, 0) < 0)
         return tb_err_set(err, -errno, "cannot go into the background: %s", strerror(errno));
-    return write_pid_file(o->pid_file, err);
+    return tb_process_write_pid(o->pid_file, err);
 }
 
 /* Checked before anything is loaded: a typo must not cost a run. */
@@ -125,16 +93,17 @@ static int play(struct tb_replay *r, struct tb_err *err)
         tb_replay_remarks(r);
     if (rc == 0 && r->options->dry_run) {
         rc = tb_replay_dry(r, err);
-        return rc < 0 ? complain(err, status_of(rc)) : TB_EXIT_OK;
+        return rc < 0 ? complain(err, tb_process_status(rc)) : TB_EXIT_OK;
     }
     if (rc == 0)
         rc = tb_replay_open(r, err);
     if (rc == 0)
-        rc = tb_replay_drop(r, err);
+        /* The blackhole routes of -s local: are removed at the end. */
+        rc = tb_privilege_drop(r->options->user, r->mode == TB_MODE_LOCAL, err);
     if (rc == 0)
         rc = tb_replay_play(r, err);
     if (rc < 0)
-        return complain(err, status_of(rc));
+        return complain(err, tb_process_status(rc));
     rc = tb_replay_report(r, err);
     return rc < 0 ? complain(err, TB_EXIT_USAGE) : rc;
 }
@@ -159,7 +128,7 @@ int main(int argc, char **argv)
         status = complain(&err, TB_EXIT_USAGE);
     } else if (options.check) {
         int rc = tb_check_run(&options, stdout, &err);
-        status = rc < 0 ? complain(&err, status_of(rc)) : rc;
+        status = rc < 0 ? complain(&err, tb_process_status(rc)) : rc;
     } else {
         catch_signals();
         run.command = command ? command : "";

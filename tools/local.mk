@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Checks that look at the source rather than run it, and those that run the tests differently.
 EXTRA_DIST += %D%/check %D%/check-layering %D%/demo \
-	%D%/install-packages %D%/packages
+	%D%/install-packages %D%/lab %D%/packages
 
 tb_sources = find core modules include tests bench examples -name '*.[ch]'
 
@@ -29,7 +29,7 @@ lint: all
 		$(srcdir)/core $(srcdir)/modules
 
 check-valgrind:
-	+$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$(printf '%s\n' $(check_PROGRAMS) | grep ^tests/unit/)" \
+	+$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$(printf '%s\n' $(check_PROGRAMS) | grep -E "^tests/(unit|script)/.*test$$")" \
 		TEST_LOG_FLAGS='$(LIBTOOL) --mode=execute valgrind -q --leak-check=full --error-exitcode=9'
 
 # After ./configure --enable-gcov.

@@ -35,8 +35,12 @@ int tb_log_open(const char *path)
         return 0;
     }
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    if (fd < 0)
-        return -errno;
+    return fd < 0 ? -errno : tb_log_use(fd);
+}
+
+int tb_log_use(int fd)
+{
+    int old = atomic_load(&log_fd);
     if (old == STDERR_FILENO) {
         atomic_store(&log_fd, fd);
         return 0;

@@ -16,6 +16,8 @@ void tb_log_set_level(enum tb_log_level level);
 /* Log to `path` from now on (append); NULL: back to standard error. Calling it again with the same
  * path reopens the file (log rotation). Returns 0 or -errno. */
 int tb_log_open(const char *path);
+/* The same with a descriptor, which is the log's from now on. */
+int tb_log_use(int fd);
 
 void tb_log(enum tb_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

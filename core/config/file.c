@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The JSON files: --config (every long option name a key, plus "modules") and --module-config.
- * Called by options.c, and by the programs for the options of the module in use. The files are the
+ * Called by parse.c, and by the programs for the options of the module in use. The files are the
  * user's, but may be wrong in every way: each message names file, line and key.
  */
 #include <ctype.h>
@@ -153,7 +153,7 @@ static int wrong_type(const struct tb_option *option, const json_t *value, struc
                       type_name(value));
 }
 
-static int set_number(struct tb_options *o, const struct tb_option *option, const json_t *value,
+static int set_number(void *o, const struct tb_option *option, const json_t *value,
                       struct tb_err *err)
 {
     char expected[128];
@@ -169,7 +169,7 @@ static int set_number(struct tb_options *o, const struct tb_option *option, cons
 }
 
 /* Items of an array are taken whole: a file name may hold a comma there. */
-static int set_array(struct tb_options *o, const struct tb_option *option, const json_t *array,
+static int set_array(void *o, const struct tb_option *option, const json_t *array,
                      struct tb_err *err)
 {
     const json_t *item;
@@ -187,7 +187,7 @@ static int set_array(struct tb_options *o, const struct tb_option *option, const
     return rc;
 }
 
-static int set_value(struct tb_options *o, const struct tb_option *option, const json_t *value,
+static int set_value(void *o, const struct tb_option *option, const json_t *value,
                      struct tb_err *err)
 {
     bool list = option->type == TB_OPTION_STRINGS || option->type == TB_OPTION_LIST;
@@ -212,52 +212,43 @@ static int set_value(struct tb_options *o, const struct tb_option *option, const
     }
 }
 
-static int set_modules(struct tb_options *o, const json_t *value, struct tb_err *err)
+/* Of no effect, but a mistake all the same. */
+static int try_value(const struct tb_option_set *set, const struct tb_option *option,
+                     const json_t *value, struct tb_err *err)
 {
-    const json_t *options;
-    const char *name;
+    void *unused = calloc(1, set->size);
+    int rc =
+        unused ? set_value(unused, option, value, err) : tb_err_set(err, -ENOMEM, "out of memory");
 
-    if (!json_is_object(value))
-        return tb_err_set(err, -EINVAL, "must be an object, {\"NAME\": {…}}, not %s",
-                          type_name(value));
-    json_object_foreach((json_t *) value, name, options)
-    {
-        if (!json_is_object(options))
-            return tb_err_set(err, -EINVAL,
-                              "\"%s\" must be an object with the module's options, "
-                              "not %s",
-                              name, type_name(options));
-    }
-    o->modules = json_incref((json_t *) value);
-    return 0;
+    if (unused)
+        set->free(unused);
+    free(unused);
+    return rc;
 }
 
-static int set_key(struct tb_options *o, const char *key, const json_t *value,
+static int set_key(const struct tb_option_set *set, void *o, const char *key, const json_t *value,
                    uint8_t given[TB_OPTION_MAX], struct tb_err *err)
 {
+    int rc = set->other_key ? set->other_key(o, key, value, err) : -ENOENT;
+    int index = tb_option_find(set, key);
     char hint[80];
 
-    if (!strcmp(key, "modules"))
-        return set_modules(o, value, err);
-    int index = tb_option_find(key);
+    if (rc != -ENOENT)
+        return rc;
     if (index < 0)
-        return tb_err_set(err, -EINVAL, "unknown key%s", tb_option_suggest(key, "", hint));
+        return tb_err_set(err, -EINVAL, "unknown key%s", tb_option_suggest(set, key, "", hint));
 
-    const struct tb_option *option = &tb_option_table[index];
+    const struct tb_option *option = &set->option[index];
     if (option->type == TB_OPTION_ACTION || !strcmp(key, "config"))
         return tb_err_set(err, -EINVAL, "belongs on the command line only");
-    if (tb_option_shadowed(option, given)) { /* of no effect, but a mistake all the same */
-        struct tb_options unused = {0};
-        int rc = set_value(&unused, option, value, err);
-        tb_options_free(&unused);
-        return rc;
-    }
+    if (tb_option_shadowed(set, option, given))
+        return try_value(set, option, value, err);
     given[index] = TB_GIVEN_FILE | (json_is_false(value) ? TB_GIVEN_OFF : 0);
     return set_value(o, option, value, err);
 }
 
-int tb_config_file_read(struct tb_options *o, const char *path, uint8_t given[TB_OPTION_MAX],
-                        struct tb_err *err)
+int tb_config_file_read(const struct tb_option_set *set, void *o, const char *path,
+                        uint8_t given[TB_OPTION_MAX], struct tb_err *err)
 {
     struct config_file file = {.path = path};
     const char *key;
@@ -268,7 +259,7 @@ int tb_config_file_read(struct tb_options *o, const char *path, uint8_t given[TB
         return tb_err_prefix(err, rc, "--config");
     json_object_foreach(file.root, key, value)
     {
-        rc = set_key(o, key, value, given, err);
+        rc = set_key(set, o, key, value, given, err);
         if (rc) {
             at_key(&file, key, rc, err);
             break;
@@ -280,6 +271,29 @@ int tb_config_file_read(struct tb_options *o, const char *path, uint8_t given[TB
 }
 
 /* --- module options --------------------------------------------------------------------------- */
+
+int tb_options_other_key(void *options, const char *key, const json_t *value, struct tb_err *err)
+{
+    struct tb_options *o = options;
+    const json_t *object;
+    const char *name;
+
+    if (strcmp(key, "modules") != 0)
+        return -ENOENT;
+    if (!json_is_object(value))
+        return tb_err_set(err, -EINVAL, "must be an object, {\"NAME\": {…}}, not %s",
+                          type_name(value));
+    json_object_foreach((json_t *) value, name, object)
+    {
+        if (!json_is_object(object))
+            return tb_err_set(err, -EINVAL,
+                              "\"%s\" must be an object with the module's options, "
+                              "not %s",
+                              name, type_name(object));
+    }
+    o->modules = json_incref((json_t *) value);
+    return 0;
+}
 
 /* The module's object in a --module-config file: under "modules", under its name, or the file's own
  * object. */

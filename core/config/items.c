@@ -30,8 +30,9 @@ static int append(void **array, uint32_t *count, const void *element, size_t siz
     return 0;
 }
 
-int tb_item_transfer(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_transfer(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     struct tb_transfer t;
     void *array = o->transfers;
     int rc = tb_transfer_parse(text, &t, err);
@@ -52,8 +53,9 @@ int tb_item_transfer(struct tb_options *o, const char *text, struct tb_err *err)
     return rc;
 }
 
-int tb_item_clients(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_clients(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     struct tb_range r;
     void *array = o->clients;
     int rc = tb_range_parse(text, &r, err);
@@ -80,25 +82,23 @@ static int local_item(struct tb_options *o, const char *device, struct tb_err *e
     return 0;
 }
 
-/* ADDR, ADDR:PORT, [ADDR] or [ADDR]:PORT. */
-static bool is_server(const char *text)
+int tb_server_parse(const char *text, uint16_t port, struct tb_endpoint *out)
 {
     char copy[128];
     char *host = copy, *rest;
-    struct tb_addr addr;
-    uint16_t port;
+    struct tb_endpoint server = {.port = port};
 
     if (strlen(text) >= sizeof copy)
-        return false;
+        return -EINVAL;
     strcpy(copy, text);
     if (*copy == '[') {
         host++;
         rest = strchr(copy, ']');
         if (!rest)
-            return false;
+            return -EINVAL;
         *rest++ = '\0';
         if (*rest && *rest++ != ':')
-            return false;
+            return -EINVAL;
     } else {
         char *colon = strchr(copy, ':');
         bool v6 = colon && strchr(colon + 1, ':');
@@ -106,18 +106,23 @@ static bool is_server(const char *text)
         if (colon && !v6)
             *colon = '\0';
         if (colon && !v6 && !*rest)
-            return false;
+            return -EINVAL;
     }
-    return tb_addr_parse(host, &addr) == 0 && (!*rest || tb_value_port(rest, &port) == 0);
+    if (tb_addr_parse(host, &server.addr) || (*rest && tb_value_port(rest, &server.port)))
+        return -EINVAL;
+    *out = server;
+    return 0;
 }
 
-int tb_item_intercept(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_intercept(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     if (!strncmp(text, "local:", 6))
         return local_item(o, text + 6, err);
+    struct tb_endpoint server;
     if (o->local_device)
         return tb_err_set(err, -EINVAL, "'%s': local:%s must stand alone", text, o->local_device);
-    if (!is_server(text))
+    if (tb_server_parse(text, 0, &server))
         return tb_err_set(err, -EINVAL,
                           "'%s' is neither local:IFACE nor an address, ADDR[:PORT] or [ADDR]:PORT",
                           text);
@@ -127,8 +132,9 @@ int tb_item_intercept(struct tb_options *o, const char *text, struct tb_err *err
     return 0;
 }
 
-int tb_item_tun(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_tun(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     if (!strcmp(text, "true"))
         o->mode = TB_MODE_TUN;
     else if (o->mode == TB_MODE_TUN)
@@ -136,8 +142,9 @@ int tb_item_tun(struct tb_options *o, const char *text, struct tb_err *err)
     return 0;
 }
 
-int tb_item_shard(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_shard(void *options, const char *text, struct tb_err *err)
 {
+    struct tb_options *o = options;
     const char *slash = strchr(text, '/');
     char part[16] = "";
     uint64_t k, n;
@@ -155,7 +162,7 @@ int tb_item_shard(struct tb_options *o, const char *text, struct tb_err *err)
                       (int) SHARD_MAX, text);
 }
 
-int tb_item_config(struct tb_options *o, const char *text, struct tb_err *err)
+int tb_item_config(void *options, const char *text, struct tb_err *err)
 {
     return 0;
 }

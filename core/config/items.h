@@ -8,16 +8,16 @@
 
 #include "config/options.h"
 
-int tb_item_transfer(struct tb_options *o, const char *text, struct tb_err *err);
-int tb_item_clients(struct tb_options *o, const char *text, struct tb_err *err);
+int tb_item_transfer(void *options, const char *text, struct tb_err *err);
+int tb_item_clients(void *options, const char *text, struct tb_err *err);
 /* "local:IFACE" or "ADDR[:PORT]". */
-int tb_item_intercept(struct tb_options *o, const char *text, struct tb_err *err);
+int tb_item_intercept(void *options, const char *text, struct tb_err *err);
 /* "true" or "false". */
-int tb_item_tun(struct tb_options *o, const char *text, struct tb_err *err);
+int tb_item_tun(void *options, const char *text, struct tb_err *err);
 /* "K/N". */
-int tb_item_shard(struct tb_options *o, const char *text, struct tb_err *err);
+int tb_item_shard(void *options, const char *text, struct tb_err *err);
 /* "captured". */
 /* Accepts anything: the file is read before the command line's values are set. */
-int tb_item_config(struct tb_options *o, const char *text, struct tb_err *err);
+int tb_item_config(void *options, const char *text, struct tb_err *err);
 
 #endif

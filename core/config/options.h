@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The settings of a tcpburn run, from the command line and a JSON file (FEATURES "Command line").
- * One table in options.c describes every option once: short letter, long name, JSON key, type,
+ * One table in table.c describes every option once: short letter, long name, JSON key, type,
  * bounds, help text; getopt, JSON, --help and error messages all come from it.
  */
 #ifndef TB_CONFIG_OPTIONS_H
@@ -103,5 +103,8 @@ int tb_options_module_config(const struct tb_options *o, const char *module, jso
 /* Pieces, for tests and for other programs. */
 int tb_transfer_parse(const char *text, struct tb_transfer *out, struct tb_err *err);
 int tb_range_parse(const char *text, struct tb_range *out, struct tb_err *err);
+/* One of `intercepts`: ADDR, ADDR:PORT, [ADDR] or [ADDR]:PORT; `port` when it names none. 0 or
+ * -EINVAL. */
+int tb_server_parse(const char *text, uint16_t port, struct tb_endpoint *out);
 
 #endif

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of tcpburn's options, and what follows from it alone: names, suggestions, --help.
+ * The table of tcpburn's options, and what the program calls to fill and free them.
  * To add an option: one row here, one field in options.h, one paragraph in docs/tcpburn.1.
  */
 #include "config/table.h"
 
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
 #include "config/items.h"
-#include "config/value.h"
 
 #define AT(field)    .at = offsetof(struct tb_options, field)
 #define HAS(field)   .has = offsetof(struct tb_options, field)
@@ -23,7 +24,19 @@
 /* 2^53: what every reader of the JSON report takes without rounding. */
 #define SEED_MAX 9007199254740992.0
 
-const struct tb_option tb_option_table[] = {
+enum group {
+    TB_GROUP_INPUT,
+    TB_GROUP_TARGET,
+    TB_GROUP_LOAD,
+    TB_GROUP_TIME,
+    TB_GROUP_MODULE,
+    TB_GROUP_PACKETS,
+    TB_GROUP_RESULT,
+    TB_GROUP_PROCESS,
+    TB_GROUP_COUNT
+};
+
+static const struct tb_option table[] = {
     /* --- what is played --- */
     {'f', "pcap", "FILE,...", TB_OPTION_STRINGS, TB_GROUP_INPUT, AT(pcaps),
      .help = "captures to play: pcap, pcapng, plain or .gz, read as one"},
@@ -83,8 +96,8 @@ const struct tb_option tb_option_table[] = {
      .help = "what is used up first, 0: client addresses, 1: their ports"},
     {'e', "seed", "SEED", TB_OPTION_U64, TB_GROUP_LOAD, AT(seed), HAS(has_seed), .max = SEED_MAX,
      .help = "seed of every random choice: same seed, same plan"},
-    {0, "shard", "K/N", TB_OPTION_WORD, TB_GROUP_LOAD, .item = tb_item_shard,
-     .help = "play the K-th of N parts of the plan (other hosts play the others)"},
+    {0, "shard", "K/N", TB_OPTION_WORD, TB_GROUP_LOAD, .item = tb_item_shard, .fallback = "1/1",
+     .help = "play the K-th of N parts of the plan; other hosts the others"},
 
     /* --- the clock of a session --- */
     {'a', "accelerate", "N", TB_OPTION_DECIMAL, TB_GROUP_TIME, AT(accelerate), .max = 1000000,
@@ -156,91 +169,70 @@ const struct tb_option tb_option_table[] = {
     {'v', "version", NULL, TB_OPTION_ACTION, TB_GROUP_PROCESS, AT(version),
      .help = "name and version"},
 };
-const unsigned tb_option_count = sizeof tb_option_table / sizeof *tb_option_table;
 
-_Static_assert(sizeof tb_option_table / sizeof *tb_option_table <= TB_OPTION_MAX,
-               "raise TB_OPTION_MAX");
+_Static_assert(sizeof table / sizeof *table <= TB_OPTION_MAX, "raise TB_OPTION_MAX");
 
-int tb_option_find(const char *name)
+static const char *const titles[TB_GROUP_COUNT + 1] = {
+    [TB_GROUP_INPUT] = "What is played",
+    [TB_GROUP_TARGET] = "Target, clients, and where responses come from",
+    [TB_GROUP_LOAD] = "Load",
+    [TB_GROUP_TIME] = "Timing of a session",
+    [TB_GROUP_MODULE] = "Protocol",
+    [TB_GROUP_PACKETS] = "Packets",
+    [TB_GROUP_RESULT] = "Trying out, and results",
+    [TB_GROUP_PROCESS] = "Process",
+};
+
+static void free_all(void *o)
 {
-    for (unsigned i = 0; i < tb_option_count; i++)
-        if (!strcmp(tb_option_table[i].name, name))
-            return (int) i;
-    return -1;
+    tb_options_free(o);
 }
 
-const char *tb_option_label(const struct tb_option *option, char buf[64])
-{
-    if (option->letter)
-        snprintf(buf, 64, "-%c, --%s", option->letter, option->name);
-    else
-        snprintf(buf, 64, "--%s", option->name);
-    return buf;
-}
-
-const char *tb_option_suggest(const char *name, const char *dashes, char buf[80])
-{
-    const char *names[TB_OPTION_MAX + 1] = {NULL};
-
-    for (unsigned i = 0; i < tb_option_count; i++)
-        names[i] = tb_option_table[i].name;
-    const char *near = tb_value_nearest(name, names);
-    buf[0] = '\0';
-    if (near)
-        snprintf(buf, 80, "; did you mean %s%s?", dashes, near);
-    return buf;
-}
-
-/* --- help ------------------------------------------------------------------------------------- */
-
-static void help_option(FILE *out, const struct tb_option *option)
-{
-    char left[48];
-    const char *space = option->argument ? " " : "", *argument = option->argument;
-
-    if (option->letter)
-        snprintf(left, sizeof left, "-%c, --%s%s%s", option->letter, option->name, space,
-                 argument ? argument : "");
-    else
-        snprintf(left, sizeof left, "    --%s%s%s", option->name, space, argument ? argument : "");
-    fprintf(out, "  %-26s %s", left, option->help);
-    if (option->fallback)
-        fprintf(out, " (%s)", option->type == TB_OPTION_FLAG ? "default" : option->fallback);
-    fputc('\n', out);
-}
-
-void tb_option_help(FILE *out)
-{
-    static const char *const titles[TB_GROUP_COUNT] = {
-        [TB_GROUP_INPUT] = "What is played",
-        [TB_GROUP_TARGET] = "Target, clients, and where responses come from",
-        [TB_GROUP_LOAD] = "Load",
-        [TB_GROUP_TIME] = "Timing of a session",
-        [TB_GROUP_MODULE] = "Protocol",
-        [TB_GROUP_PACKETS] = "Packets",
-        [TB_GROUP_RESULT] = "Trying out, and results",
-        [TB_GROUP_PROCESS] = "Process",
-    };
-
-    fputs("usage: tcpburn -x PORT-TARGET:PORT -f FILE [options]\n"
-          "Plays captured TCP sessions against a test server, as any number of clients.\n\n"
-          "  Play each session of a capture once against a server on this machine:\n"
-          "    tcpburn -x 80-127.0.0.1:8080 -f capture.pcap\n"
-          "  1000 users for a minute, with a report; see first that the path works:\n"
-          "    tcpburn -x 80-10.0.0.5:80 -s local:eth0 -c 198.19.0.0/16 --check\n"
-          "    tcpburn -x 80-10.0.0.5:80 -s local:eth0 -c 198.19.0.0/16 -f capture.pcap \\\n"
-          "        -u 1000 --duration 60 --report report.json\n",
-          out);
-    for (unsigned group = 0; group < TB_GROUP_COUNT; group++) {
-        fprintf(out, "\n%s:\n", titles[group]);
-        for (unsigned i = 0; i < tb_option_count; i++)
-            if (tb_option_table[i].group == group)
-                help_option(out, &tb_option_table[i]);
-    }
-    fputs(
+const struct tb_option_set tb_tcpburn_set = {
+    .program = "tcpburn",
+    .option = table,
+    .count = sizeof table / sizeof *table,
+    .size = sizeof(struct tb_options),
+    .titles = titles,
+    .help_head = "usage: tcpburn -x PORT-TARGET:PORT -f FILE [options]\n"
+                 "Plays captured TCP sessions against a test server, as any number of clients.\n\n"
+                 "  Play each session of a capture once against a server on this machine:\n"
+                 "    tcpburn -x 80-127.0.0.1:8080 -f capture.pcap\n"
+                 "  1000 users for a minute, with a report; see first that the path works:\n"
+                 "    tcpburn -x 80-10.0.0.5:80 -s local:eth0 -c 198.19.0.0/16 --check\n"
+                 "    tcpburn -x 80-10.0.0.5:80 -s local:eth0 -c 198.19.0.0/16 -f capture.pcap \\\n"
+                 "        -u 1000 --duration 60 --report report.json\n",
+    .help_tail =
         "\nDefaults are in parentheses. Lists may be repeated or take commas. Flags can be turned\n"
         "off: --no-NAME.\n"
         "Exit status: 0 all well, 1 usage or input, 2 sessions failed (or --fail-on), 3 the\n"
         "environment forbids it. The manual page tcpburn(1) says more.\n",
-        out);
+    .surplus = "captures are given with -f",
+    .other_key = tb_options_other_key,
+    .validate = tb_options_validate,
+    .free = free_all,
+};
+
+int tb_options_parse(struct tb_options *o, int argc, char **argv, struct tb_err *err)
+{
+    memset(o, 0, sizeof *o);
+    return tb_option_set_parse(&tb_tcpburn_set, o, argc, argv, err);
+}
+
+void tb_options_help(void)
+{
+    tb_option_help(&tb_tcpburn_set, stdout);
+}
+
+void tb_options_free(struct tb_options *o)
+{
+    if (!o)
+        return;
+    tb_option_set_free(&tb_tcpburn_set, o);
+    free(o->transfers);
+    free(o->clients);
+    free(o->local_device);
+    tb_strings_free(&o->intercepts);
+    json_decref(o->modules);
+    memset(o, 0, sizeof *o);
 }

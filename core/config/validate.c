@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What only the settings together tell: what is missing, what clashes, and the defaults that depend
- * on other options. Called once by options.c, when everything is set.
+ * on other options. Called once by parse.c, when everything is set.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,40 +16,9 @@
 
 enum { TCP_IP4_HEADERS = 40, TCP_IP6_HEADERS = 60, MTU_V6_MIN = 1280 /* RFC 8200 §5 */ };
 
-bool tb_option_shadowed(const struct tb_option *option, const uint8_t given[TB_OPTION_MAX])
-{
-    if (given[option - tb_option_table] & TB_GIVEN_COMMAND)
-        return true;
-    for (unsigned i = 0; i < 3 && option->rivals[i]; i++)
-        if (given[tb_option_find(option->rivals[i])] & TB_GIVEN_COMMAND)
-            return true;
-    return false;
-}
-
 static bool was_given(const uint8_t given[TB_OPTION_MAX], const char *name)
 {
-    return given[tb_option_find(name)] != TB_GIVEN_DEFAULT;
-}
-
-static bool asks(const uint8_t given[TB_OPTION_MAX], unsigned option)
-{
-    return given[option] != TB_GIVEN_DEFAULT && !(given[option] & TB_GIVEN_OFF);
-}
-
-static int check_rivals(const uint8_t given[TB_OPTION_MAX], struct tb_err *err)
-{
-    for (unsigned i = 0; i < tb_option_count; i++) {
-        const struct tb_option *option = &tb_option_table[i];
-        for (unsigned r = 0; r < 3 && option->rivals[r]; r++) {
-            unsigned rival = (unsigned) tb_option_find(option->rivals[r]);
-            char a[64], b[64];
-            if (asks(given, i) && asks(given, rival))
-                return tb_err_set(err, -EINVAL, "%s and %s exclude each other: %s; drop one",
-                                  tb_option_label(option, a),
-                                  tb_option_label(&tb_option_table[rival], b), option->rival_why);
-        }
-    }
-    return 0;
+    return tb_option_given(&tb_tcpburn_set, given, name);
 }
 
 static int check_missing(const struct tb_options *o, const uint8_t given[TB_OPTION_MAX],
@@ -63,7 +32,7 @@ static int check_missing(const struct tb_options *o, const uint8_t given[TB_OPTI
         return tb_err_set(err, -EINVAL,
                           "--metrics: the Prometheus endpoint comes in a later "
                           "version; use --report FILE for the figures");
-    if (!o->transfer_count)
+    if (!o->transfer_count && !o->check_target)
         return tb_err_set(err, -EINVAL,
                           "no transfer given: say which captured port is played "
                           "where, e.g. -x 80-10.0.0.5:8080");
@@ -96,11 +65,12 @@ static bool has_client_of(const struct tb_options *o, bool v4)
 
 static int default_clients(struct tb_options *o, struct tb_err *err)
 {
+    bool any = !o->transfer_count; /* --check-target looks at whatever port is asked */
     int rc = 0;
 
-    if (has_target_of(o, true))
+    if (any || has_target_of(o, true))
         rc = tb_item_clients(o, DEFAULT_CLIENTS_V4, err);
-    if (!rc && has_target_of(o, false))
+    if (!rc && (any || has_target_of(o, false)))
         rc = tb_item_clients(o, DEFAULT_CLIENTS_V6, err);
     return rc;
 }
@@ -196,13 +166,11 @@ static int resolve_comet(struct tb_options *o, struct tb_err *err)
     return o->module ? 0 : tb_err_set(err, -ENOMEM, "out of memory");
 }
 
-int tb_options_validate(struct tb_options *o, const uint8_t given[TB_OPTION_MAX],
-                        struct tb_err *err)
+int tb_options_validate(void *options, const uint8_t given[TB_OPTION_MAX], struct tb_err *err)
 {
-    int rc = check_rivals(given, err);
+    struct tb_options *o = options;
+    int rc = check_missing(o, given, err);
 
-    if (!rc)
-        rc = check_missing(o, given, err);
     if (!rc)
         rc = check_clients(o, err);
     if (!rc)

@@ -2,7 +2,7 @@
 /*
  * A packet socket with a TPACKET_V2 ring: packets from the IP header on, with the kernel's time
  * stamp, without a system call each. Used by io/capture.c (in process) and by intercept. Each ring
- * belongs to one thread, except that another one may change its filter.
+ * belongs to one thread, except that another one may change its filter and read its drops.
  */
 #ifndef TB_IO_RING_H
 #define TB_IO_RING_H
@@ -15,32 +15,39 @@
 
 struct tb_ring; /* opaque */
 
+/* Memory of a ring that has to hold the answers to a burst: 16384 packets at an MTU of 1500. */
+enum { TB_RING_BYTES = 32 << 20 };
+
 /* A packet of a ring: valid until the next tb_ring_recv() or tb_ring_wait_prepare(). */
 struct tb_ring_packet {
-    const uint8_t *data;
+    uint8_t *data;     /* from the IP header on; may be written to */
     uint32_t len;      /* bytes that are there */
     uint32_t wire_len; /* bytes that came, as far as the IP header says so too */
     uint64_t real_us;  /* the kernel's time stamp */
+    bool unsummed;     /* never left this machine: its TCP checksum covers the pseudo-header only */
 };
 
-/* A ring for `device`, closed to everything until a filter is set. 0 or -errno with words. */
-int tb_ring_open(const char *device, struct tb_ring **out, struct tb_err *err);
+/* A ring of about `bytes` for `device`, closed to everything until a filter is set. 0 or -errno
+ * with words. */
+int tb_ring_open(const char *device, uint32_t bytes, struct tb_ring **out, struct tb_err *err);
+/* NULL is fine. */
 void tb_ring_close(struct tb_ring *r);
 
-/* Replace the filter at once. Its result is the number of bytes wanted of a packet: the ring's
- * slots take a frame of the device's MTU, longer ones come by a call each. `len` 0: nothing. */
-int tb_ring_filter(struct tb_ring *r, const struct sock_filter *program, uint32_t len,
-                   struct tb_err *err);
+/* Replace the filter at once. Its result is the number of bytes wanted of a packet, less than 1024
+ * or all: the ring's slots take a frame of the device's MTU, longer ones come by a call each. `len`
+ * 0: nothing. 0, or the kernel's -errno: -ENOMEM (beyond net.core.optmem_max), -EINVAL. */
+int tb_ring_filter(struct tb_ring *r, const struct sock_filter *program, uint32_t len);
 
-/* Share the device's packets between `members` rings by `program` (classic BPF whose result is a
- * member's number; members are numbered as they join). *group: -1 for the first. */
+/* Share the device's packets between the rings that join, by `program` (classic BPF whose result is
+ * a member's number; members are numbered as they join). *group: -1 for the first. 0 or -errno. */
 int tb_ring_fanout(struct tb_ring *r, const struct sock_filter *program, uint32_t len, int *group);
 
-/* Up to `max` packets that are there now; packets longer than their slot and lost are added to
- * *dropped. */
+/* Up to `max` packets that are there now; packets longer than their slot and lost, and those with a
+ * wrong TCP checksum that nobody else has noticed, are added to *dropped. */
 uint32_t tb_ring_recv(struct tb_ring *r, struct tb_ring_packet *packets, uint32_t max,
                       uint64_t *dropped);
-/* Give back what was handed up, before sleeping. False: there is more already, do not sleep. */
+/* Give back what was handed up, before sleeping: poll() returns at once while the newest slot is
+ * ours. False: there is more already, do not sleep. */
 bool tb_ring_wait_prepare(struct tb_ring *r);
 int tb_ring_fd(const struct tb_ring *r);
 /* Packets the kernel dropped since the last call. */

@@ -137,12 +137,10 @@ uint32_t tb_steer_cbpf(uint32_t workers, struct sock_filter out[TB_STEER_CBPF_MA
 
 /* --- the filter for client ranges ------------------------------------------------------------ */
 
-/* Whole packets: what counts is not to be cut. */
-enum { ACCEPT = 0x7fffffff };
-
 struct assembler {
     struct sock_filter *out;
     uint32_t len;
+    uint32_t snap; /* what the filter returns for packets that it lets pass */
     bool full;
 };
 
@@ -161,6 +159,11 @@ static void patch_jump(struct assembler *a, uint32_t at)
         a->out[at].k = a->len - at - 1;
 }
 
+static void emit_return(struct assembler *a, uint32_t bytes)
+{
+    emit(a, stmt(BPF_RET | BPF_K, bytes));
+}
+
 static void emit_load(struct assembler *a, uint16_t size, uint32_t offset)
 {
     emit(a, stmt((uint16_t) (BPF_LD | size | BPF_ABS), offset));
@@ -170,7 +173,7 @@ static void emit_load(struct assembler *a, uint16_t size, uint32_t offset)
 static void emit_require(struct assembler *a, uint32_t k)
 {
     emit(a, jump(BPF_JEQ, k, 1, 0));
-    emit(a, stmt(BPF_RET | BPF_K, 0));
+    emit_return(a, 0);
 }
 
 /* Accept when A lies in the range's last 32 bits: three instructions. */
@@ -179,7 +182,7 @@ static void emit_range(struct assembler *a, const struct tb_io_range *r)
     struct tb_addr last = tb_range_last(r);
     emit(a, jump(BPF_JGE, tb_addr_low32(&r->first), 0, 2));
     emit(a, jump(BPF_JGT, tb_addr_low32(&last), 1, 0));
-    emit(a, stmt(BPF_RET | BPF_K, ACCEPT));
+    emit_return(a, a->snap);
 }
 
 static uint32_t addr_word(const struct tb_addr *a, uint32_t offset)
@@ -194,13 +197,15 @@ static void emit_v4(struct assembler *a, const struct tb_io_range *ranges, uint3
     emit_require(a, 6);
     emit_load(a, BPF_H, 6); /* fragment */
     emit(a, jump(BPF_JSET, 0x3fff, 0, 1));
-    emit(a, stmt(BPF_RET | BPF_K, 0));
+    emit_return(a, 0);
+    if (!ranges)
+        emit_return(a, a->snap);
     emit_load(a, BPF_W, V4_DST);
     for (uint32_t i = 0; i < count; i++) {
         if (tb_addr_is_v4(&ranges[i].first))
             emit_range(a, &ranges[i]);
     }
-    emit(a, stmt(BPF_RET | BPF_K, 0));
+    emit_return(a, 0);
 }
 
 static bool same_network(const struct tb_io_range *a, const struct tb_io_range *b)
@@ -215,6 +220,8 @@ static void emit_v6(struct assembler *a, const struct tb_io_range *ranges, uint3
 {
     emit_load(a, BPF_B, 6); /* next header */
     emit_require(a, 6);
+    if (!ranges)
+        emit_return(a, a->snap);
     for (uint32_t i = 0, next; i < count; i = next) {
         next = i + 1;
         if (tb_addr_is_v4(&ranges[i].first))
@@ -230,31 +237,52 @@ static void emit_v6(struct assembler *a, const struct tb_io_range *ranges, uint3
         emit_range(a, &ranges[i]);
         for (; next < count && same_network(&ranges[i], &ranges[next]); next++)
             emit_range(a, &ranges[next]);
-        emit(a, stmt(BPF_RET | BPF_K, 0));
+        emit_return(a, 0);
         for (int word = 0; word < 3; word++)
             patch_jump(a, exits[word]);
     }
-    emit(a, stmt(BPF_RET | BPF_K, 0));
+    emit_return(a, 0);
 }
 
-int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, struct sock_filter *out)
+static int assemble(const struct tb_io_range *ranges, uint32_t count, uint32_t snap,
+                    struct sock_filter *out)
 {
-    struct tb_io_range *merged = calloc(count + 1, sizeof *merged);
-    if (!merged)
-        return -ENOMEM;
-    count = tb_ranges_merge(ranges, count, merged);
-    struct assembler a = {.out = out};
-    emit_load(&a, BPF_W, (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE));
-    emit(&a, jump(BPF_JEQ, PACKET_OUTGOING, 0, 1));
-    emit(&a, stmt(BPF_RET | BPF_K, 0)); /* sent by this host: seen where it arrives */
+    struct assembler a = {.out = out, .snap = snap};
+    tb_steer_incoming(out);
+    a.len = TB_STEER_INCOMING;
     emit_load(&a, BPF_W, (uint32_t) (SKF_AD_OFF + SKF_AD_PROTOCOL));
     emit(&a, jump(BPF_JEQ, ETH_P_IP, 1, 0));
     uint32_t to_v6 = a.len;
     emit(&a, stmt(BPF_JMP | BPF_JA, 0));
-    emit_v4(&a, merged, count);
+    emit_v4(&a, ranges, count);
     patch_jump(&a, to_v6);
     emit_require(&a, ETH_P_IPV6);
-    emit_v6(&a, merged, count);
-    free(merged);
+    emit_v6(&a, ranges, count);
     return a.full ? -E2BIG : (int) a.len;
+}
+
+void tb_steer_incoming(struct sock_filter out[TB_STEER_INCOMING])
+{
+    const struct sock_filter program[TB_STEER_INCOMING] = {
+        stmt(BPF_LD | BPF_W | BPF_ABS, (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE)),
+        jump(BPF_JEQ, PACKET_OUTGOING, 0, 1),
+        stmt(BPF_RET | BPF_K, 0), /* sent by this host: seen where it arrives */
+    };
+    memcpy(out, program, sizeof program);
+}
+
+int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, uint32_t snap,
+                    struct sock_filter *out)
+{
+    struct tb_io_range *merged = calloc(count + 1, sizeof *merged);
+    if (!merged)
+        return -ENOMEM;
+    int len = assemble(merged, tb_ranges_merge(ranges, count, merged), snap, out);
+    free(merged);
+    return len;
+}
+
+int tb_steer_filter_tcp(uint32_t snap, struct sock_filter *out)
+{
+    return assemble(NULL, 0, snap, out);
 }

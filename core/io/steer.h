@@ -29,9 +29,23 @@ uint32_t tb_steer_cbpf(uint32_t workers, struct sock_filter out[TB_STEER_CBPF_MA
 /* Load a program; its descriptor, or -errno with words. */
 int tb_steer_load(const struct bpf_insn *program, uint32_t len, struct tb_err *err);
 
-/* Classic BPF for SO_ATTACH_FILTER on a packet socket without link header: whole TCP packets from
- * elsewhere to one of the ranges, no fragments, IPv6 without extension headers. Writes at most
- * TB_STEER_FILTER_MAX instructions; their number, -E2BIG when the ranges take more, or -ENOMEM. */
-int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, struct sock_filter *out);
+/* What a filter lets pass of a packet, in bytes. */
+enum {
+    TB_STEER_WHOLE = 0x7fffffff,
+    TB_STEER_HEADERS = 256 /* IPv6 with extension headers, and TCP with all its options */
+};
+
+/* Classic BPF for SO_ATTACH_FILTER on a packet socket without link header: TCP packets from
+ * elsewhere to one of the ranges, no fragments, IPv6 without extension headers; `snap` bytes of
+ * them. Writes at most TB_STEER_FILTER_MAX instructions; their number, -E2BIG when the ranges take
+ * more, or -ENOMEM. */
+int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, uint32_t snap,
+                    struct sock_filter *out);
+/* The same for every destination; the number of instructions. */
+int tb_steer_filter_tcp(uint32_t snap, struct sock_filter *out);
+
+/* The beginning of another filter: drops what this host sent and goes on behind its end else. */
+enum { TB_STEER_INCOMING = 3 };
+void tb_steer_incoming(struct sock_filter out[TB_STEER_INCOMING]);
 
 #endif

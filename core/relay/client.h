@@ -36,9 +36,9 @@ int tb_relay_client_open(const struct tb_relay_client_setup *s, struct tb_io **o
 /* Figures of an instance made by tb_relay_client_open(); counters.dropped of the io holds what the
  * servers said they dropped. */
 struct tb_relay_client_figures {
-    uint64_t reconnects,
-        duplicates;          /* connections made again; packets that another server brought */
-    uint64_t clock_error_us; /* half of the best round trip: how far the clock may be off */
+    uint64_t losses;         /* times a connection broke off */
+    uint64_t duplicates;     /* packets that another server had brought */
+    uint64_t clock_error_us; /* how far the clock of a server may be off */
     uint32_t connected, connections;
 };
 void tb_relay_client_figures(const struct tb_io *io, struct tb_relay_client_figures *out);

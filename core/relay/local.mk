@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-core_libtbcore_la_SOURCES += %D%/client.h %D%/frame.c %D%/frame.h %D%/server.h \
+core_libtbcore_la_SOURCES += %D%/client.c %D%/client.h %D%/client_clock.c %D%/client_clock.h \
+	%D%/client_link.c %D%/client_link.h %D%/client_once.c %D%/client_once.h
+core_libtbcore_la_SOURCES += %D%/frame.c %D%/frame.h %D%/server.h \
 	%D%/tls.c %D%/tls.h

@@ -13,7 +13,9 @@ enum {
     DELAYED_ACK_US = 40000, /* RFC 1122 allows 500 ms; 40 ms is what the captured clients do */
     CHALLENGES_PER_S = 100,
     HALF_OPEN_RETRIES = 8,
-    DUPACKS_TO_RECOVER = 3
+    DUPACKS_TO_RECOVER = 3,
+    RTO_AFTER_LOST_SYN_US = 3000000, /* RFC 6298 §5.7 */
+    ECHO_MAX_MS = 60000              /* no round trip takes longer */
 };
 
 void tb_tcp_challenge(struct tb_tcp_env *env, struct tb_tcp *c)
@@ -34,7 +36,8 @@ static void take_options(struct tb_tcp_env *env, struct tb_tcp *c, const struct 
                          const struct tb_segment *seg)
 {
     uint32_t headers = tb_addr_is_v4(&path->dst) ? 40 : 60;
-    uint32_t mss = seg->opt.mss ? seg->opt.mss : 536;
+    uint32_t least = headers == 40 ? 536 : 1220; /* RFC 9293 §3.7.1 */
+    uint32_t mss = seg->opt.mss ? seg->opt.mss : least;
     uint32_t room = env->mtu > headers + 24 ? env->mtu - headers : 24; /* of an MTU of 68 */
 
     if (mss < 64) /* a hostile MSS must not make a packet of every byte */
@@ -50,10 +53,21 @@ static void take_options(struct tb_tcp_env *env, struct tb_tcp *c, const struct 
     c->mss = (uint16_t) mss;
     if (!seg->opt.sack_permitted)
         c->flags &= (uint16_t) ~TB_TCP_USES_SACK;
-    if (seg->opt.wscale < 0)
+    if (seg->opt.wscale < 0 || !(c->flags & TB_TCP_USES_WSCALE))
         c->rcv_wscale = 0;
     else
         c->snd_wscale = (uint8_t) (seg->opt.wscale > 14 ? 14 : seg->opt.wscale) & 15;
+}
+
+/* RFC 7323 §4.1: the round trip that an echoed time stamp tells, 0 when it tells none. */
+static uint32_t echoed_rtt_us(const struct tb_tcp_env *env, const struct tb_tcp *c,
+                              const struct tb_segment *seg)
+{
+    uint32_t ms = tb_tcp_ts_now(env, c) - seg->opt.tsecr;
+
+    if (!(c->flags & TB_TCP_USES_TS) || !seg->opt.has_ts || ms > ECHO_MAX_MS)
+        return 0;
+    return ms ? ms * 1000 : 1000;
 }
 
 static unsigned input_syn_sent(struct tb_tcp_env *env, struct tb_tcp *c,
@@ -92,9 +106,16 @@ static unsigned input_syn_sent(struct tb_tcp_env *env, struct tb_tcp *c,
     take_options(env, c, path, seg);
     c->snd_wnd = seg->window;
     c->snd_wl1 = seg->seq;
+    b->wnd_max = c->snd_wnd;
     if (b->syn_retries == 1)
         tb_tcp_rtt_sample(c, env->now_us - b->rtt_at_us);
-    b->cwnd = 10u * c->mss; /* RFC 6928 */
+    else if (echoed_rtt_us(env, c, seg))
+        tb_tcp_rtt_sample(c, echoed_rtt_us(env, c, seg));
+    else
+        c->rttvar_us = RTO_AFTER_LOST_SYN_US;
+    /* One segment where the SYN was lost (RFC 5681 §3.1): more than once, as Linux has it, since
+     * the first repetition after 1 s is often in vain (RFC 6298 §2.1). */
+    b->cwnd = b->backoff > 1 ? c->mss : tb_tcp_initial_window(c->mss);
     b->backoff = 0;
     b->probes = 0;
     b->rtt_end = 0;
@@ -124,15 +145,19 @@ static void free_spans(struct tb_tcp_env *env, struct tb_tcp_busy *b, uint64_t a
     }
 }
 
-/* Grow the window (RFC 5681 §3.1), only while it was what held us back (RFC 7661's concern). */
+/* Grow the window (RFC 5681 §3.1, RFC 3465 §2), only while it was what held us back (RFC 7661's
+ * concern). */
 static void grow_cwnd(const struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t acked)
 {
     uint64_t flight = b->snd_max - c->snd_una + acked;
 
     if (flight + c->mss < b->cwnd / 2 || b->cwnd > (1u << 30))
         return;
+    /* Behind an RTO an ACK may be of much that had arrived before: no reason to send a burst. */
+    bool is_after_rto = c->snd_una - acked < b->recover;
+    uint32_t most = (is_after_rto ? 1u : 2u) * c->mss;
     if (b->cwnd < b->ssthresh)
-        b->cwnd += (uint32_t) (acked < 2u * c->mss ? acked : 2u * c->mss);
+        b->cwnd += (uint32_t) (acked < most ? acked : most);
     else
         b->cwnd += (uint32_t) ((uint64_t) c->mss * c->mss / b->cwnd) + 1;
 }
@@ -163,34 +188,51 @@ static void fin_was_acked(struct tb_tcp *c)
         c->state = TB_TCP_CLOSED;
 }
 
-static void new_ack(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t to)
+/* A doubled RTO stays until a round trip is known again (RFC 6298 §5, at its end). What doubled it
+ * further ends with the first progress: else losing one segment in three would mean minutes. */
+static void take_rtt(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t to,
+                     const struct tb_segment *seg)
+{
+    uint32_t echoed_us = b->rtt_end ? 0 : echoed_rtt_us(env, c, seg);
+
+    if (b->rtt_end && to >= b->rtt_end)
+        tb_tcp_rtt_sample(c, env->now_us - b->rtt_at_us);
+    else if (echoed_us)
+        tb_tcp_rtt_sample(c, echoed_us);
+    else {
+        b->backoff = b->backoff > 0;
+        return;
+    }
+    b->rtt_end = 0;
+    b->backoff = 0;
+}
+
+static void new_ack(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t to,
+                    const struct tb_segment *seg)
 {
     uint64_t acked = to - c->snd_una;
 
-    if (b->rtt_end && to >= b->rtt_end) {
-        tb_tcp_rtt_sample(c, env->now_us - b->rtt_at_us);
-        b->rtt_end = 0;
-    }
+    take_rtt(env, c, b, to, seg);
     free_spans(env, b, to);
     c->snd_una = to;
     if (b->snd_nxt < to)
         b->snd_nxt = to;
     tb_tcp_ranges_trim(&b->sacked, to);
-    b->backoff = 0;
     b->dupacks = 0;
     b->progress_us = env->now_us;
     if (c->flags & TB_TCP_RECOVERY)
         leave_or_go_on_recovery(c, b, acked);
     else
         grow_cwnd(c, b, acked);
-    c->rtx_at = b->snd_max > to ? tb_tcp_tick_in(env, tb_tcp_rto_us(c, 0)) : 0;
+    c->rtx_at = b->snd_max > to ? tb_tcp_tick_in(env, tb_tcp_rto_us(c, b->backoff)) : 0;
     if ((c->flags & TB_TCP_FIN_SENT) && to == b->snd_end + 1)
         fin_was_acked(c);
 }
 
 static void enter_recovery(struct tb_tcp *c, struct tb_tcp_busy *b)
 {
-    uint64_t half = (b->snd_max - c->snd_una) / 2, least = 2u * c->mss;
+    /* RFC 5681 §3.2 (2): without what limited transmit has sent. */
+    uint64_t half = (b->first_dup_max - c->snd_una) / 2, least = 2u * c->mss;
 
     b->ssthresh = (uint32_t) (half > least ? half : least);
     b->cwnd = b->ssthresh + (b->sacked.count ? 0 : DUPACKS_TO_RECOVER * c->mss);
@@ -202,6 +244,8 @@ static void enter_recovery(struct tb_tcp *c, struct tb_tcp_busy *b)
 /* An ACK that acknowledges nothing new while data is in flight (RFC 5681 §2). */
 static void duplicate_ack(struct tb_tcp *c, struct tb_tcp_busy *b, bool sacked_more)
 {
+    if (b->dupacks == 0)
+        b->first_dup_max = b->snd_max;
     if (b->dupacks < UINT8_MAX)
         b->dupacks++;
     if (c->flags & TB_TCP_RECOVERY) {
@@ -237,19 +281,31 @@ static void take_window(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
                         const struct tb_segment *seg, bool ack_is_new)
 {
     uint32_t window = (uint32_t) seg->window << c->snd_wscale;
-    bool newer = tb_seq_lt(c->snd_wl1, seg->seq);
 
     /* RFC 9293 §3.10.7.4: not from segments older than the one that set it last. */
-    if (!ack_is_new && !newer && !(seg->seq == c->snd_wl1 && window > c->snd_wnd) &&
-        !(seg->seq == c->snd_wl1 && window == 0))
+    if (!ack_is_new && tb_seq_lt(seg->seq, c->snd_wl1))
         return;
     if (b && c->snd_wnd == 0 && window > 0) {
         b->backoff = 0;
         b->progress_us = env->now_us;
         c->rtx_at = 0; /* was the persist timer */
     }
+    if (b && window > b->wnd_max)
+        b->wnd_max = window;
     c->snd_wnd = window;
     c->snd_wl1 = seg->seq;
+}
+
+/* Does this ACK of nothing new say that a segment arrived out of order? With SACK it is the blocks
+ * that tell (RFC 6675 §2), without it has to change nothing at all (RFC 5681 §2). */
+static bool is_repeated_ack(const struct tb_tcp *c, const struct tb_segment *seg, bool sacked_more)
+{
+    uint32_t window = (uint32_t) seg->window << c->snd_wscale;
+
+    if (c->flags & TB_TCP_USES_SACK)
+        return sacked_more;
+    return seg->payload_len == 0 && !(seg->flags & TB_TCP_FIN) && window == c->snd_wnd &&
+           window > 0;
 }
 
 /* The ACK field. False: the segment must be dropped. */
@@ -260,22 +316,20 @@ static bool take_ack(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_s
     int64_t ack = tb_seq_unwrap(seg->ack, c->iss + 1, c->snd_una);
     uint64_t snd_max = b ? b->snd_max : c->snd_una;
 
-    /* RFC 5961 §5: acknowledging what was never sent, or far too old. */
-    if (ack > (int64_t) snd_max || ack < (int64_t) c->snd_una - (1 << 30)) {
+    /* RFC 5961 §5: acknowledging what was never sent, or older than any window of the peer. */
+    if (ack > (int64_t) snd_max || ack < (int64_t) c->snd_una - (65535 << c->snd_wscale)) {
         tb_tcp_challenge(env, c);
         return false;
     }
     bool is_new = ack > (int64_t) c->snd_una;
-    uint32_t window = (uint32_t) seg->window << c->snd_wscale;
-    bool same_window = window == c->snd_wnd;
     bool sacked_more = false;
     if (b && seg->opt.sack_count && (c->flags & TB_TCP_USES_SACK))
         sacked_more = take_sack(c, b, seg);
     if (is_new) {
-        new_ack(env, c, b, (uint64_t) ack);
+        new_ack(env, c, b, (uint64_t) ack, seg);
         *events |= TB_TCP_EV_ACKED;
-    } else if (b && ack == (int64_t) c->snd_una && snd_max > c->snd_una && seg->payload_len == 0 &&
-               !(seg->flags & TB_TCP_FIN) && (same_window || sacked_more) && window > 0) {
+    } else if (b && ack == (int64_t) c->snd_una && snd_max > c->snd_una &&
+               is_repeated_ack(c, seg, sacked_more)) {
         duplicate_ack(c, b, sacked_more);
     }
     if (ack >= (int64_t) c->snd_una)
@@ -430,7 +484,7 @@ static unsigned take_text(struct tb_tcp_env *env, struct tb_tcp *c, const struct
                           int64_t from)
 {
     struct tb_tcp_busy *b;
-    uint64_t edge = c->rcv_nxt + env->rcv_wnd;
+    uint64_t edge = c->rcv_nxt + tb_tcp_rcv_wnd(env, c);
     uint32_t len = seg->payload_len;
     bool fin = (seg->flags & TB_TCP_FIN) != 0;
     uint64_t fin_at = (uint64_t) from + len;
@@ -471,7 +525,7 @@ static unsigned take_text(struct tb_tcp_env *env, struct tb_tcp *c, const struct
 static bool is_acceptable(const struct tb_tcp_env *env, const struct tb_tcp *c, int64_t from,
                           uint32_t len)
 {
-    int64_t nxt = (int64_t) c->rcv_nxt, edge = nxt + env->rcv_wnd;
+    int64_t nxt = (int64_t) c->rcv_nxt, edge = nxt + tb_tcp_rcv_wnd(env, c);
 
     if (len == 0)
         return from >= nxt && from < edge;
@@ -519,8 +573,8 @@ static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
     }
     if (!(seg->flags & TB_TCP_ACK))
         return 0;
-    /* RFC 7323 §4.3: the time of the segment that our next ACK will answer. */
-    if ((c->flags & TB_TCP_USES_TS) && from <= (int64_t) c->rcv_nxt)
+    /* RFC 7323 §4.3: the time of the earliest segment that our next ACK will answer. */
+    if ((c->flags & TB_TCP_USES_TS) && from + c->unacked_bytes <= (int64_t) c->rcv_nxt)
         c->ts_recent = seg->opt.tsval;
     if (!take_ack(env, c, seg, &events))
         return 0;

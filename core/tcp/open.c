@@ -10,8 +10,7 @@
 #include "base/siphash.h"
 #include "packet/seq.h"
 
-/* Initial window of RFC 6928. */
-enum { INITIAL_SEGMENTS = 10, DEFAULT_MSS = 536 };
+enum { DEFAULT_MSS = 536 };
 
 void tb_tcp_env_init(struct tb_tcp_env *env, uint32_t busy_bytes)
 {
@@ -39,8 +38,10 @@ struct tb_tcp_busy *tb_tcp_need_busy(struct tb_tcp_env *env, struct tb_tcp *c)
     struct tb_tcp_busy *b = tb_pool_at(&env->busy, c->busy);
     b->snd_nxt = b->snd_max = b->snd_end = c->snd_una;
     b->progress_us = env->now_us;
-    b->cwnd = INITIAL_SEGMENTS * (c->mss ? c->mss : DEFAULT_MSS);
+    uint32_t mss = c->mss ? c->mss : DEFAULT_MSS;
+    b->cwnd = c->restart ? c->restart * mss : tb_tcp_initial_window(mss);
     b->ssthresh = UINT32_MAX;
+    b->wnd_max = c->snd_wnd;
     return b;
 }
 
@@ -88,6 +89,8 @@ int tb_tcp_open(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_pa
         c->flags |= TB_TCP_USES_TS;
     if (syn->sack)
         c->flags |= TB_TCP_USES_SACK;
+    if (syn->wscale >= 0)
+        c->flags |= TB_TCP_USES_WSCALE;
     return 0;
 }
 
@@ -235,6 +238,16 @@ bool tb_tcp_is_quiet(const struct tb_tcp_env *env, const struct tb_tcp *c)
     return tb_tcp_is_acked(env, c) && !is_gap;
 }
 
+/* A window that losses made small stays small over an idle time (RFC 5681 §4.1). */
+static uint8_t restart_segments(const struct tb_tcp *c, const struct tb_tcp_busy *b)
+{
+    uint32_t segments = b->cwnd / (c->mss ? c->mss : DEFAULT_MSS);
+
+    if (b->cwnd >= tb_tcp_initial_window(c->mss))
+        return 0;
+    return segments < 1 ? 1 : segments > 15 ? 15 : (uint8_t) segments;
+}
+
 void tb_tcp_release(struct tb_tcp_env *env, struct tb_tcp *c)
 {
     struct tb_tcp_busy *b = tb_tcp_busy(env, c);
@@ -256,6 +269,7 @@ void tb_tcp_release(struct tb_tcp_env *env, struct tb_tcp *c)
     /* A later connection on this path must begin above everything sent, acknowledged or not. */
     if (b->snd_max > c->snd_una && c->state == TB_TCP_CLOSED)
         c->snd_una = b->snd_max;
+    c->restart = restart_segments(c, b) & 15;
     tb_pool_give(&env->busy, c->busy);
     c->busy = 0;
     c->flags &= (uint16_t) ~(TB_TCP_RECOVERY | TB_TCP_RTX_FIRST | TB_TCP_PROBE);

@@ -43,7 +43,7 @@ static uint8_t *put_timestamps(uint8_t *p, const struct tb_tcp_env *env, const s
 {
     p[0] = p[1] = KIND_NOP;
     p = put_kind(p + 2, KIND_TS, 10);
-    p = put_be32(p, (uint32_t) (env->real_us / 1000) + c->ts_offset);
+    p = put_be32(p, tb_tcp_ts_now(env, c));
     return put_be32(p, c->ts_recent);
 }
 
@@ -78,12 +78,6 @@ static struct tb_frame *next_frame(struct tb_tcp_env *env)
     return &env->frames[env->frame_count++];
 }
 
-static uint16_t window_field(const struct tb_tcp_env *env, unsigned shift)
-{
-    uint32_t w = env->rcv_wnd >> shift;
-    return (uint16_t) (w < 65535 ? w : 65535);
-}
-
 /* One segment at stream offset `offset`; every one carries an ACK of everything received. */
 static void emit(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_path *path,
                  uint8_t flags, uint64_t offset, const uint8_t *payload, uint32_t len)
@@ -103,7 +97,7 @@ static void emit(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_p
         .dport = path->dport,
         .seq = tb_seq_wrap(offset, c->iss + 1),
         .ack = tb_seq_wrap(c->rcv_nxt, c->irs + 1),
-        .window = window_field(env, c->rcv_wscale),
+        .window = (uint16_t) (tb_tcp_rcv_wnd(env, c) >> c->rcv_wscale),
         .flags = (uint8_t) (flags | TB_TCP_ACK),
         .options = options,
         .options_len = (uint8_t) (end - options),
@@ -162,8 +156,8 @@ static void send_syn(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_t
         *p++ = (uint8_t) (syn->wscale > 14 ? 14 : syn->wscale);
         c->rcv_wscale = (uint8_t) (syn->wscale > 14 ? 14 : syn->wscale) & 15;
     }
-    emit_bare(env, path, TB_TCP_SYN, c->iss, 0, window_field(env, 0), options,
-              (uint8_t) (p - options));
+    uint16_t window = (uint16_t) (env->rcv_wnd < 65535 ? env->rcv_wnd : 65535); /* never scaled */
+    emit_bare(env, path, TB_TCP_SYN, c->iss, 0, window, options, (uint8_t) (p - options));
     if (b->syn_retries > 0 || b->probes > 0)
         env->retransmitted++;
     b->rtt_at_us = env->now_us;
@@ -259,6 +253,8 @@ static uint64_t send_at(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
     uint64_t end = offset + len + (flags & TB_TCP_FIN ? 1 : 0);
     if (offset < b->snd_max) {
         env->retransmitted++;
+        if (offset < b->rtt_end)
+            b->rtt_end = 0; /* Karn: its ACK may be of either copy */
     } else if (b->rtt_end == 0) {
         b->rtt_end = end;
         b->rtt_at_us = env->now_us;
@@ -273,7 +269,8 @@ static uint64_t send_at(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
 }
 
 /* How much may be sent of `len` bytes at snd_nxt, 0 to wait: whole segments while more is to come
- * (sender's silly window avoidance, RFC 9293 §3.8.6.2.1). */
+ * (sender's silly window avoidance, RFC 9293 §3.8.6.2.1), or half of the largest window, or, when
+ * the override timer says so (TB_TCP_PROBE), whatever fits. */
 static uint64_t sendable(const struct tb_tcp_env *env, const struct tb_tcp *c,
                          const struct tb_tcp_busy *b, uint64_t len, bool limited)
 {
@@ -287,22 +284,41 @@ static uint64_t sendable(const struct tb_tcp_env *env, const struct tb_tcp *c,
         return len;
     if (len >= c->mss)
         return len - len % c->mss;
-    return b->snd_nxt > c->snd_una ? 0 : len;
-}
-
-/* RFC 6675 "pipe": what is thought to be on its way, during SACK recovery. Below the highest SACK,
- * only holes retransmitted already count. */
-static uint64_t pipe_bytes(const struct tb_tcp *c, const struct tb_tcp_busy *b, uint64_t high)
-{
-    uint64_t rtx = b->rtx_next > c->snd_una ? b->rtx_next : c->snd_una;
-    uint64_t again = rtx - c->snd_una - tb_tcp_ranges_covered(&b->sacked, c->snd_una, rtx);
-
-    return again + (b->snd_max > high ? b->snd_max - high : 0);
+    if (b->snd_nxt > c->snd_una)
+        return 0;
+    bool is_worth_it = len >= b->wnd_max / 2 || b->snd_nxt < b->snd_max;
+    return is_worth_it || (c->flags & TB_TCP_PROBE) ? len : 0;
 }
 
 static uint64_t highest_sacked(const struct tb_tcp *c, const struct tb_tcp_busy *b)
 {
     return b->sacked.count ? b->sacked.range[b->sacked.count - 1].to : c->snd_una;
+}
+
+/* RFC 6675 §4 IsLost(): what is not SACKed below this is lost, because more than two segments'
+ * bytes, or three separate runs, are SACKed above it. */
+static uint64_t lost_below(const struct tb_tcp *c, const struct tb_tcp_busy *b)
+{
+    uint64_t above = 0;
+
+    for (uint32_t i = b->sacked.count; i-- > 0;) {
+        above += b->sacked.range[i].to - b->sacked.range[i].from;
+        if (above > 2u * c->mss || b->sacked.count - i >= 3)
+            return b->sacked.range[i].from;
+    }
+    return c->snd_una;
+}
+
+static uint64_t not_sacked(const struct tb_tcp_busy *b, uint64_t from, uint64_t to)
+{
+    return to > from ? to - from - tb_tcp_ranges_covered(&b->sacked, from, to) : 0;
+}
+
+/* RFC 6675 §4 "pipe": what is thought to be on its way, during SACK recovery: what is not lost, and
+ * what was sent again. */
+static uint64_t pipe_bytes(const struct tb_tcp *c, const struct tb_tcp_busy *b)
+{
+    return not_sacked(b, lost_below(c, b), b->snd_max) + not_sacked(b, c->snd_una, b->rtx_next);
 }
 
 /* The right edge of what may be sent, by the peer's window and congestion control. */
@@ -312,7 +328,7 @@ static uint64_t send_limit(const struct tb_tcp *c, const struct tb_tcp_busy *b)
     uint64_t limit = c->snd_una + b->cwnd;
 
     if ((c->flags & TB_TCP_RECOVERY) && b->sacked.count) {
-        uint64_t pipe = pipe_bytes(c, b, highest_sacked(c, b));
+        uint64_t pipe = pipe_bytes(c, b);
         limit = b->snd_nxt + (b->cwnd > pipe ? b->cwnd - pipe : 0);
     } else if (b->snd_nxt >= b->snd_max && b->dupacks > 0 && b->dupacks < 3) {
         limit += (uint64_t) b->dupacks * c->mss; /* limited transmit, RFC 3042 */
@@ -356,16 +372,16 @@ static bool send_queued(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
     return sent;
 }
 
-/* SACK recovery: the holes below the highest SACK, each once, as the pipe has room. */
+/* SACK recovery: the holes below `high`, each once, as the pipe has room. */
 static bool send_holes(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b,
-                       const struct tb_tcp_path *path)
+                       const struct tb_tcp_path *path, uint64_t high)
 {
-    uint64_t high = highest_sacked(c, b), gap_end;
+    uint64_t gap_end;
     bool sent = false;
 
     if (b->rtx_next < c->snd_una)
         b->rtx_next = c->snd_una;
-    while (pipe_bytes(c, b, high) < b->cwnd) {
+    while (pipe_bytes(c, b) + c->mss <= b->cwnd) {
         uint64_t hole = tb_tcp_ranges_gap(&b->sacked, b->rtx_next, &gap_end);
         if (hole >= high || gap_end == UINT64_MAX)
             break;
@@ -374,6 +390,18 @@ static bool send_holes(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_b
         sent = true;
     }
     return sent;
+}
+
+/* RFC 6675 §4 NextSeg(): during SACK recovery lost holes, then new data, then holes of doubt. */
+static void send_by_sack(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b,
+                         const struct tb_tcp_path *path)
+{
+    bool in_recovery = (c->flags & TB_TCP_RECOVERY) && b->sacked.count;
+
+    if (in_recovery)
+        send_holes(env, c, b, path, lost_below(c, b));
+    if (!send_queued(env, c, b, path) && in_recovery)
+        send_holes(env, c, b, path, highest_sacked(c, b));
 }
 
 static bool send_first(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b,
@@ -404,9 +432,9 @@ static void arm_retransmission(struct tb_tcp_env *env, struct tb_tcp *c,
                                const struct tb_tcp_busy *b)
 {
     bool in_flight = b->snd_max > c->snd_una;
-    bool stuck = b->snd_end > c->snd_una && c->snd_wnd == 0;
+    bool is_waiting = b->snd_end > c->snd_una; /* for a window */
 
-    if (c->rtx_at != 0 || !(in_flight || stuck))
+    if (c->rtx_at != 0 || !(in_flight || is_waiting))
         return;
     /* Not beyond the time at which the peer counts as dead. */
     uint64_t rto = tb_tcp_rto_us(c, b->backoff), patience = b->progress_us + env->timeout_us;
@@ -430,9 +458,7 @@ void tb_tcp_output(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp
     if (b) {
         if (c->flags & TB_TCP_RTX_FIRST)
             send_first(env, c, b, path);
-        if ((c->flags & TB_TCP_RECOVERY) && b->sacked.count)
-            send_holes(env, c, b, path);
-        send_queued(env, c, b, path);
+        send_by_sack(env, c, b, path);
         if (c->flags & TB_TCP_PROBE)
             send_probe(env, c, path);
         arm_retransmission(env, c, b);

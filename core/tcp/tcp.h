@@ -43,7 +43,8 @@ enum tb_tcp_flags {
     TB_TCP_RECOVERY = 1 << 8,   /* fast recovery (RFC 6582, 6675) */
     TB_TCP_WANTS_DATA = 1 << 9, /* deliver() wants bytes, so out-of-order ones are kept */
     TB_TCP_RTX_FIRST = 1 << 10, /* retransmit the first unacknowledged segment at the next output */
-    TB_TCP_PROBE = 1 << 11      /* zero-window probe due */
+    TB_TCP_PROBE = 1 << 11,     /* zero-window probe due, or bytes for a window not worth it */
+    TB_TCP_USES_WSCALE = 1 << 12
 };
 
 /* What input() and timer() report, as bits. */
@@ -66,7 +67,7 @@ struct tb_tcp {
     uint32_t snd_wnd; /* bytes, from snd_una */
     uint32_t snd_wl1; /* wire number of the segment that last set it */
     uint32_t ts_recent, ts_offset;
-    uint32_t srtt_us, rttvar_us; /* RFC 6298; srtt 0: no sample yet */
+    uint32_t srtt_us, rttvar_us; /* RFC 6298; srtt 0: no sample yet, rttvar then the RTO if not 0 */
     uint32_t rtx_at;             /* retransmission or persist timer */
     uint32_t ack_at;             /* delayed ACK */
     uint32_t busy;               /* handle of the extension, 0 when idle */
@@ -74,7 +75,8 @@ struct tb_tcp {
     uint16_t unacked_bytes;      /* received since our last ACK, at most 65535 */
     uint16_t mss;                /* largest payload we send, options taken off */
     uint16_t flags;
-    uint8_t state;
+    uint8_t state : 4, restart : 4; /* restart: congestion window, in segments, that the next busy
+                                     * time begins with (RFC 5681 §4.1); 0: the initial one */
     uint8_t snd_wscale : 4, rcv_wscale : 4;
 };
 
@@ -123,8 +125,9 @@ struct tb_tcp_busy {
     uint64_t rtx_next;           /* next hole to retransmit (SACK recovery) */
     uint64_t rtt_end, rtt_at_us; /* the timed segment; rtt_end 0: none (Karn) */
     uint64_t progress_us;        /* last time the peer moved things on */
-    uint32_t cwnd, ssthresh; /* restart from the initial window when a busy time begins, as after
-                              * an idle time (RFC 5681 §4.1) */
+    uint64_t first_dup_max;      /* snd_max when the first of the repeated ACKs came */
+    uint32_t cwnd, ssthresh;
+    uint32_t wnd_max;                            /* the peer's largest window in this busy time */
     uint32_t first_span, last_span, cursor_span; /* handles; cursor: near snd_nxt */
     uint32_t first_block, block_count;
     uint8_t dupacks, backoff, syn_retries, probes;
@@ -261,6 +264,24 @@ static inline bool tb_tcp_tick_due(const struct tb_tcp_env *env, uint32_t tick)
 {
     uint32_t now = (uint32_t) ((env->now_us - env->epoch_us) >> TB_WHEEL_TICK_SHIFT);
     return tick != 0 && (int32_t) (now - tick) >= 0;
+}
+
+/* The receive window announced: what fits into the field. */
+static inline uint32_t tb_tcp_rcv_wnd(const struct tb_tcp_env *env, const struct tb_tcp *c)
+{
+    uint32_t most = 65535u << c->rcv_wscale;
+    return env->rcv_wnd < most ? env->rcv_wnd : most;
+}
+/* RFC 6928 §2. */
+static inline uint32_t tb_tcp_initial_window(uint32_t mss)
+{
+    uint32_t most = 2 * mss > 14600 ? 2 * mss : 14600;
+    return 10 * mss < most ? 10 * mss : most;
+}
+/* Our time stamp clock (RFC 7323 §5.4), 1 ms a tick. */
+static inline uint32_t tb_tcp_ts_now(const struct tb_tcp_env *env, const struct tb_tcp *c)
+{
+    return (uint32_t) (env->real_us / 1000) + c->ts_offset;
 }
 
 /* The retransmission timeout now (RFC 6298), with back-off. */

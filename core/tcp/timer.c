@@ -36,6 +36,8 @@ uint64_t tb_tcp_rto_us(const struct tb_tcp *c, unsigned backoff)
     if (c->srtt_us) {
         uint64_t slack = 4 * (uint64_t) c->rttvar_us;
         rto = c->srtt_us + (slack > RTO_MIN_US ? slack : RTO_MIN_US);
+    } else if (c->rttvar_us) {
+        rto = c->rttvar_us;
     }
     rto <<= backoff < BACKOFF_MAX ? backoff : BACKOFF_MAX;
     return rto < RTO_MAX_US ? rto : RTO_MAX_US;
@@ -61,7 +63,8 @@ static unsigned retransmission_due(struct tb_tcp_env *env, struct tb_tcp *c, str
         c->flags |= TB_TCP_SYN_DUE;
         return 0;
     }
-    /* The window is closed, maybe over data in flight. A FIN alone is its own probe. */
+    /* The window is closed (maybe over data in flight) or too small to be worth using at once. A
+     * FIN alone is its own probe. */
     if (b->snd_max == c->snd_una || (c->snd_wnd == 0 && b->snd_end > c->snd_una)) {
         c->flags |= TB_TCP_PROBE;
         return 0;

@@ -123,7 +123,7 @@ class Host:
 
     def __init__(self, lab, role):
         self.lab, self.role = lab, role
-        self.ns = "tb-%d-%s" % (os.getpid(), role)
+        self.ns = lab.prefix + role
         lab.command("ip", "netns", "add", self.ns)
         self.ip("link", "set", "lo", "up")
         for name in ("all", "default"):
@@ -237,6 +237,7 @@ class Lab:
     """Hosts and processes, gone when it ends."""
 
     def __init__(self):
+        self.prefix = "tb-%d-" % os.getpid()    # of namespaces: labs side by side do not clash
         self.hosts, self.processes, self.dir = [], [], None
 
     def __enter__(self):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # System tests: hosts in network namespaces, real servers. Root; skipped with a reason without it.
 SYSTEM_TESTS = \
-	%D%/replay_tun.py %D%/replay_local.py %D%/loss.py %D%/many.py %D%/trouble.py \
-	%D%/hostile.py %D%/bad_input.py %D%/cli.py
-EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/recorder.py %D%/captures.py \
+	%D%/replay_tun.py %D%/replay_local.py %D%/loss.py %D%/corruption.py %D%/many.py %D%/trouble.py \
+	%D%/hostile.py %D%/bad_input.py %D%/cli.py %D%/kernel.py
+EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captures.py \
 	tests/servers/comet.py tests/servers/connlog.py tests/servers/httpapp.py \
 	tests/servers/lineproto.py tests/servers/make-www.py tests/servers/nginx.conf.in \
 	tests/servers/oddserver.py tests/servers/rawserver.py tests/servers/rude.py \
@@ -13,5 +13,5 @@ include tests/system/io.mk
 
 # One after the other (-j1): they share the machine's cores with the servers they start.
 .PHONY: check-system
-check-system: all $(check_LTLIBRARIES)
+check-system: all $(check_LTLIBRARIES) tests/script/script.test
 	+$(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS TESTS='$(SYSTEM_TESTS)'

@@ -358,6 +358,36 @@ static void clients_overlap_neither_targets_nor_each_other(void **state)
 
 /* --- where responses come from ---------------------------------------------------------------- */
 
+static void server_has_the_default_port_unless_it_names_one(void **state)
+{
+    static const struct {
+        const char *text, *means;
+    } servers[] = {{"10.0.0.9", "10.0.0.9:36524"},
+                   {"10.0.0.9:99", "10.0.0.9:99"},
+                   {"fd00::9", "[fd00::9]:36524"},
+                   {"[fd00::9]", "[fd00::9]:36524"},
+                   {"[fd00::9]:99", "[fd00::9]:99"}};
+
+    for (unsigned i = 0; i < sizeof servers / sizeof *servers; i++) {
+        struct tb_endpoint server;
+        char text[TB_ENDPOINT_TEXT];
+        assert_int_equal(tb_server_parse(servers[i].text, 36524, &server), 0);
+        assert_string_equal(tb_endpoint_format(&server, text), servers[i].means);
+    }
+}
+
+static void check_target_needs_no_transfer(void **state)
+{
+    WITH(
+        {
+            assert_int_equal(o->transfer_count, 0);
+            assert_int_equal(o->client_count, 2); /* of each family */
+        },
+        "--check-target", "-s", "10.0.0.9");
+    WITH(assert_int_equal(o->client_count, 1), "--check-target", "-c", "10.9.0.0/24", "-s",
+         "10.0.0.9");
+}
+
 static void intercept_is_local_or_a_list_of_servers(void **state)
 {
     WITH(
@@ -588,11 +618,11 @@ static void help_names_every_option_within_100_columns(void **state)
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
 
-    tb_option_help(f);
+    tb_option_help(&tb_tcpburn_set, f);
     fclose(f);
-    for (unsigned i = 0; i < tb_option_count; i++) {
+    for (unsigned i = 0; i < tb_tcpburn_set.count; i++) {
         char label[64];
-        assert_non_null(strstr(text, tb_option_label(&tb_option_table[i], label)));
+        assert_non_null(strstr(text, tb_option_label(&tb_tcpburn_set.option[i], label)));
     }
     for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1)
         assert_in_range(end - line, 0, 100);
@@ -601,13 +631,13 @@ static void help_names_every_option_within_100_columns(void **state)
 
 static void table_is_sound(void **state)
 {
-    for (unsigned i = 0; i < tb_option_count; i++) {
-        const struct tb_option *a = &tb_option_table[i];
-        assert_int_equal(tb_option_find(a->name), i);
+    for (unsigned i = 0; i < tb_tcpburn_set.count; i++) {
+        const struct tb_option *a = &tb_tcpburn_set.option[i];
+        assert_int_equal(tb_option_find(&tb_tcpburn_set, a->name), i);
         for (unsigned j = 0; j < i; j++)
-            assert_true(!a->letter || a->letter != tb_option_table[j].letter);
+            assert_true(!a->letter || a->letter != tb_tcpburn_set.option[j].letter);
         for (unsigned r = 0; r < 3 && a->rivals[r]; r++)
-            assert_true(tb_option_find(a->rivals[r]) >= 0 && a->rival_why);
+            assert_true(tb_option_find(&tb_tcpburn_set, a->rivals[r]) >= 0 && a->rival_why);
     }
 }
 
@@ -618,20 +648,20 @@ static void manual_describes_every_option(void **state)
     char path[4096], line[512];
 
     snprintf(path, sizeof path, "%s/docs/tcpburn.1", root ? root : ".");
-    for (unsigned i = 0; i < tb_option_count; i++) {
+    for (unsigned i = 0; i < tb_tcpburn_set.count; i++) {
         FILE *f = fopen(path, "r");
         char name[40];
         bool found = false;
         if (!f)
             fail_msg("cannot open %s", path);
-        snprintf(name, sizeof name, " Fl -%s", tb_option_table[i].name);
+        snprintf(name, sizeof name, " Fl -%s", tb_tcpburn_set.option[i].name);
         while (!found && fgets(line, sizeof line, f)) {
             const char *at = strstr(line, name);
             found = at && !strncmp(line, ".It", 3) && strchr(" ,\n", at[strlen(name)]);
         }
         fclose(f);
         if (!found)
-            fail_msg("--%s is not in docs/tcpburn.1", tb_option_table[i].name);
+            fail_msg("--%s is not in docs/tcpburn.1", tb_tcpburn_set.option[i].name);
     }
 }
 
@@ -654,6 +684,8 @@ int main(void)
         cmocka_unit_test(clients_match_the_families_of_the_targets),
         cmocka_unit_test(clients_overlap_neither_targets_nor_each_other),
         cmocka_unit_test(intercept_is_local_or_a_list_of_servers),
+        cmocka_unit_test(server_has_the_default_port_unless_it_names_one),
+        cmocka_unit_test(check_target_needs_no_transfer),
         cmocka_unit_test(what_is_needed_must_be_given),
         cmocka_unit_test(rivals_exclude_each_other),
         cmocka_unit_test(shard_is_k_of_n),

@@ -136,11 +136,10 @@ struct aside {
     uint32_t packet_type, protocol;
 };
 
-static bool accepts(const struct tb_io_range *ranges, uint32_t count, struct aside aside,
-                    const uint8_t *packet, uint32_t len)
+/* What the filter returns for the packet, at most its length. */
+static uint32_t run_filter(struct sock_filter *program, int n, struct aside aside,
+                           const uint8_t *packet, uint32_t len)
 {
-    struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
-    int n = tb_steer_filter(ranges, count, program);
     assert_true(n > 0);
     for (int i = 0; i < n; i++) {
         if (program[i].code != (BPF_LD | BPF_W | BPF_ABS) || (int32_t) program[i].k >= 0)
@@ -149,7 +148,15 @@ static bool accepts(const struct tb_io_range *ranges, uint32_t count, struct asi
         program[i] = (struct sock_filter){.code = BPF_LD | BPF_IMM,
                                           .k = type ? aside.packet_type : aside.protocol};
     }
-    uint32_t result = run_classic(program, (uint32_t) n, packet, len);
+    return run_classic(program, (uint32_t) n, packet, len);
+}
+
+static bool accepts(const struct tb_io_range *ranges, uint32_t count, struct aside aside,
+                    const uint8_t *packet, uint32_t len)
+{
+    struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
+    int n = tb_steer_filter(ranges, count, TB_STEER_WHOLE, program);
+    uint32_t result = run_filter(program, n, aside, packet, len);
     free(program);
     assert_true(result == 0 || result == len); /* all of it or nothing */
     return result != 0;
@@ -215,6 +222,44 @@ static void filter_drops_other_protocols_and_fragments(void **state)
     assert_false(accepts(ranges, 2, v6, packet, len));
 }
 
+static void filter_cuts_where_headers_are_enough(void **state)
+{
+    (void) state;
+    struct tb_io_range ranges[] = {{addr("198.19.0.0"), 256}, {addr("fd00:19::"), 256}};
+    static const char *const dst[] = {"198.19.0.1", "fd00:19::1"};
+    struct aside aside[] = {{PACKET_HOST, ETH_P_IP}, {PACKET_HOST, ETH_P_IPV6}};
+    struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
+    for (int i = 0; i < 2; i++) {
+        uint8_t packet[ROOM];
+        uint32_t len = packet_to(dst[i], 1024, 1000, packet);
+        int n = tb_steer_filter(ranges, 2, TB_STEER_HEADERS, program);
+        assert_int_equal(run_filter(program, n, aside[i], packet, len), TB_STEER_HEADERS);
+        assert_int_equal(run_filter(program, n, aside[i], packet, 100), 100);
+    }
+    free(program);
+}
+
+static void filter_for_everybody_passes_tcp_alone(void **state)
+{
+    (void) state;
+    static const char *const dst[] = {"203.0.113.9", "2001:db8::9"};
+    struct aside aside[] = {{PACKET_HOST, ETH_P_IP}, {PACKET_HOST, ETH_P_IPV6}};
+    struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
+    for (int i = 0; i < 2; i++) {
+        uint8_t packet[ROOM];
+        uint32_t len = packet_to(dst[i], 1024, 100, packet);
+        int n = tb_steer_filter_tcp(TB_STEER_WHOLE, program);
+        assert_int_equal(run_filter(program, n, aside[i], packet, len), len);
+        struct aside sent = {PACKET_OUTGOING, aside[i].protocol};
+        n = tb_steer_filter_tcp(TB_STEER_WHOLE, program);
+        assert_int_equal(run_filter(program, n, sent, packet, len), 0);
+        packet[i ? 6 : 9] = 17; /* UDP */
+        n = tb_steer_filter_tcp(TB_STEER_WHOLE, program);
+        assert_int_equal(run_filter(program, n, aside[i], packet, len), 0);
+    }
+    free(program);
+}
+
 static void filter_tells_many_ranges_apart(void **state)
 {
     (void) state;
@@ -248,7 +293,7 @@ static void filter_refuses_what_is_too_long_for_the_kernel(void **state)
     struct tb_addr first = addr("fd00:19::");
     for (uint32_t i = 0; i < MANY; i++)
         ranges[i] = (struct tb_io_range){tb_addr_plus(first, 2 * i), 1};
-    assert_int_equal(tb_steer_filter(ranges, MANY, program), -E2BIG);
+    assert_int_equal(tb_steer_filter(ranges, MANY, TB_STEER_WHOLE, program), -E2BIG);
     free(program);
     free(ranges);
 }
@@ -262,6 +307,8 @@ int main(void)
         cmocka_unit_test(filter_accepts_only_the_client_ranges),
         cmocka_unit_test(filter_drops_what_this_host_sent),
         cmocka_unit_test(filter_drops_other_protocols_and_fragments),
+        cmocka_unit_test(filter_cuts_where_headers_are_enough),
+        cmocka_unit_test(filter_for_everybody_passes_tcp_alone),
         cmocka_unit_test(filter_tells_many_ranges_apart),
         cmocka_unit_test(filter_refuses_what_is_too_long_for_the_kernel),
     };

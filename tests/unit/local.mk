@@ -10,8 +10,10 @@ include tests/unit/module.mk
 include tests/unit/engine.mk
 include tests/unit/io.mk
 include tests/unit/relay.mk
+include tests/unit/relay_client.mk
 include tests/unit/config.mk
 include tests/unit/report.mk
 include tests/unit/http.mk
 include tests/unit/hostile.mk
+include tests/unit/intercept.mk
 endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From argv to struct tb_options, in three steps: find out what the command line gives, read the
+ * From argv to a program's options, in three steps: find out what the command line gives, read the
  * JSON file for what it does not give, then set the command line's values. That order is what makes
- * a list on the command line replace the file's. Called by the programs at start-up.
+ * a list on the command line replace the file's. Called at start-up, through each program's own
+ * tb_…_parse().
  */
-#include "config/options.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -16,12 +16,12 @@
 
 /* --- setting one option ----------------------------------------------------------------------- */
 
-static void *field(struct tb_options *o, const struct tb_option *option)
+static void *field(void *o, const struct tb_option *option)
 {
     return (char *) o + option->at;
 }
 
-static void mark_has(struct tb_options *o, const struct tb_option *option)
+static void mark_has(void *o, const struct tb_option *option)
 {
     if (option->has)
         *(bool *) ((char *) o + option->has) = true;
@@ -74,7 +74,7 @@ static int refuse(const struct tb_option *option, const char *text, struct tb_er
     return tb_err_set(err, -EINVAL, "%s, not '%s'", tb_option_expected(option, expected), text);
 }
 
-void tb_option_set_flag(struct tb_options *o, const struct tb_option *option, bool on)
+void tb_option_set_flag(void *o, const struct tb_option *option, bool on)
 {
     if (option->item)
         (void) option->item(o, on ? "true" : "false", NULL);
@@ -82,8 +82,7 @@ void tb_option_set_flag(struct tb_options *o, const struct tb_option *option, bo
         *(bool *) field(o, option) = on;
 }
 
-int tb_option_set_whole(struct tb_options *o, const struct tb_option *option, uint64_t value,
-                        struct tb_err *err)
+int tb_option_set_whole(void *o, const struct tb_option *option, uint64_t value, struct tb_err *err)
 {
     double max = option->type == TB_OPTION_BIT ? 1 : option->max;
 
@@ -102,8 +101,7 @@ int tb_option_set_whole(struct tb_options *o, const struct tb_option *option, ui
     return 0;
 }
 
-int tb_option_set_decimal(struct tb_options *o, const struct tb_option *option, double value,
-                          struct tb_err *err)
+int tb_option_set_decimal(void *o, const struct tb_option *option, double value, struct tb_err *err)
 {
     if (!(value >= option->min && value <= option->max)) {
         char text[40];
@@ -115,7 +113,7 @@ int tb_option_set_decimal(struct tb_options *o, const struct tb_option *option, 
     return 0;
 }
 
-int tb_option_set_item(struct tb_options *o, const struct tb_option *option, const char *text,
+int tb_option_set_item(void *o, const struct tb_option *option, const char *text,
                        struct tb_err *err)
 {
     if (!*text)
@@ -127,8 +125,7 @@ int tb_option_set_item(struct tb_options *o, const struct tb_option *option, con
     return 0;
 }
 
-static int set_list(struct tb_options *o, const struct tb_option *option, const char *text,
-                    struct tb_err *err)
+static int set_list(void *o, const struct tb_option *option, const char *text, struct tb_err *err)
 {
     int rc = 0;
 
@@ -146,8 +143,7 @@ static int set_list(struct tb_options *o, const struct tb_option *option, const 
     return rc;
 }
 
-static int set_string(struct tb_options *o, const struct tb_option *option, const char *text,
-                      struct tb_err *err)
+static int set_string(void *o, const struct tb_option *option, const char *text, struct tb_err *err)
 {
     char **string = field(o, option);
 
@@ -161,7 +157,7 @@ static int set_string(struct tb_options *o, const struct tb_option *option, cons
     return 0;
 }
 
-int tb_option_set_text(struct tb_options *o, const struct tb_option *option, const char *text,
+int tb_option_set_text(void *o, const struct tb_option *option, const char *text,
                        struct tb_err *err)
 {
     uint64_t whole;
@@ -205,6 +201,7 @@ struct command {
     struct occurrence *seen;
     unsigned count;
     const char *config; /* the last --config */
+    bool action;        /* --help or --version */
 };
 
 /* What getopt returns for a long name: 256 + table index, or with --no- in front NEGATED + index.
@@ -217,15 +214,15 @@ struct getopt_tables {
     char negated[TB_OPTION_MAX][32]; /* the names behind "no-…" entries */
 };
 
-static void build_getopt_tables(struct getopt_tables *t)
+static void build_getopt_tables(const struct tb_option_set *set, struct getopt_tables *t)
 {
     char *letter = t->letters;
     unsigned count = 0;
 
     memset(t, 0, sizeof *t);
     *letter++ = ':'; /* tell missing arguments from unknown options */
-    for (unsigned i = 0; i < tb_option_count; i++) {
-        const struct tb_option *option = &tb_option_table[i];
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct tb_option *option = &set->option[i];
         if (option->letter)
             *letter++ = option->letter;
         if (option->letter && option->argument)
@@ -239,50 +236,51 @@ static void build_getopt_tables(struct getopt_tables *t)
     }
 }
 
-static int index_of(int value)
+static int index_of(const struct tb_option_set *set, int value)
 {
     if (value >= NEGATED)
         return value - NEGATED;
     if (value >= LONG_BASE)
         return value - LONG_BASE;
-    for (unsigned i = 0; i < tb_option_count; i++)
-        if (tb_option_table[i].letter == value)
+    for (unsigned i = 0; i < set->count; i++)
+        if (set->option[i].letter == value)
             return (int) i;
     return -1;
 }
 
 /* getopt said '?' or ':'; `word` is the argument it was looking at, if that was a long option. */
-static int usage_error(int said, const char *word, struct tb_err *err)
+static int usage_error(const struct tb_option_set *set, int said, const char *word,
+                       struct tb_err *err)
 {
-    int index = optopt ? index_of(optopt) : -1;
+    int index = optopt ? index_of(set, optopt) : -1;
     char label[64], hint[80], name[64];
 
     if (said == ':' && index >= 0) {
-        const struct tb_option *option = &tb_option_table[index];
+        const struct tb_option *option = &set->option[index];
         return tb_err_set(err, -EINVAL, "%s needs an argument, %s", tb_option_label(option, label),
                           option->argument);
     }
     if (index >= 0)
         return tb_err_set(err, -EINVAL, "'%s': %s takes no argument", word,
-                          tb_option_label(&tb_option_table[index], label));
+                          tb_option_label(&set->option[index], label));
     if (optopt) /* an unknown letter; an unknown long name leaves it 0 */
-        return tb_err_set(err, -EINVAL, "unknown option '-%c'; 'tcpburn --help' lists them",
-                          optopt);
+        return tb_err_set(err, -EINVAL, "unknown option '-%c'; '%s --help' lists them", optopt,
+                          set->program);
 
     snprintf(name, sizeof name, "%.*s", (int) strcspn(word + 2, "="), word + 2);
-    tb_option_suggest(name, "--", hint);
-    return tb_err_set(err, -EINVAL, "unknown or ambiguous option '--%s'%s", name,
-                      *hint ? hint : "; 'tcpburn --help' lists them");
+    if (!*tb_option_suggest(set, name, "--", hint))
+        snprintf(hint, sizeof hint, "; '%s --help' lists them", set->program);
+    return tb_err_set(err, -EINVAL, "unknown or ambiguous option '--%s'%s", name, hint);
 }
 
 /* Walk argv once. Stops early at --help and --version. */
-static int scan(struct tb_options *o, int argc, char **argv, struct command *command,
-                uint8_t given[TB_OPTION_MAX], struct tb_err *err)
+static int scan(const struct tb_option_set *set, void *o, int argc, char **argv,
+                struct command *command, uint8_t given[TB_OPTION_MAX], struct tb_err *err)
 {
     struct getopt_tables tables;
     int value;
 
-    build_getopt_tables(&tables);
+    build_getopt_tables(set, &tables);
     optind = 0; /* glibc: begin anew, also after an earlier parse in this process */
     opterr = 0;
     for (;;) {
@@ -291,13 +289,14 @@ static int scan(struct tb_options *o, int argc, char **argv, struct command *com
         if (value == -1)
             break;
         if (value == '?' || value == ':')
-            return usage_error(value, argv[optind - 1], err);
+            return usage_error(set, value, argv[optind - 1], err);
 
-        const int index = index_of(value);
-        const struct tb_option *option = &tb_option_table[index];
+        const int index = index_of(set, value);
+        const struct tb_option *option = &set->option[index];
         const char *text = optarg ? optarg : value >= NEGATED ? "false" : "true";
         if (option->type == TB_OPTION_ACTION) {
             tb_option_set_flag(o, option, true);
+            command->action = true;
             return 0;
         }
         if (!strcmp(option->name, "config"))
@@ -307,17 +306,15 @@ static int scan(struct tb_options *o, int argc, char **argv, struct command *com
     }
     if (optind < argc)
         return tb_err_set(err, -EINVAL,
-                          "surplus word '%s': every argument belongs to an option; captures are "
-                          "given with -f",
-                          argv[optind]);
+                          "surplus word '%s': every argument belongs to an option; %s",
+                          argv[optind], set->surplus);
     return 0;
 }
 
-static int set_defaults(struct tb_options *o, struct tb_err *err)
+static int set_defaults(const struct tb_option_set *set, void *o, struct tb_err *err)
 {
-    o->shard = o->shards = 1;
-    for (unsigned i = 0; i < tb_option_count; i++) {
-        const struct tb_option *option = &tb_option_table[i];
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct tb_option *option = &set->option[i];
         if (!option->fallback)
             continue;
         int rc = tb_option_set_text(o, option, option->fallback, err);
@@ -329,10 +326,11 @@ static int set_defaults(struct tb_options *o, struct tb_err *err)
     return 0;
 }
 
-static int set_command(struct tb_options *o, const struct command *command, struct tb_err *err)
+static int set_command(const struct tb_option_set *set, void *o, const struct command *command,
+                       struct tb_err *err)
 {
     for (unsigned i = 0; i < command->count; i++) {
-        const struct tb_option *option = &tb_option_table[command->seen[i].option];
+        const struct tb_option *option = &set->option[command->seen[i].option];
         char label[64];
         int rc = tb_option_set_text(o, option, command->seen[i].text, err);
         if (rc)
@@ -350,60 +348,94 @@ static size_t occurrences_max(int argc, char **argv)
     return max;
 }
 
-int tb_options_parse(struct tb_options *o, int argc, char **argv, struct tb_err *err)
+/* --- options that exclude each other -----------------------------------------------------------
+ */
+
+bool tb_option_given(const struct tb_option_set *set, const uint8_t given[TB_OPTION_MAX],
+                     const char *name)
+{
+    return given[tb_option_find(set, name)] != TB_GIVEN_DEFAULT;
+}
+
+bool tb_option_shadowed(const struct tb_option_set *set, const struct tb_option *option,
+                        const uint8_t given[TB_OPTION_MAX])
+{
+    if (given[option - set->option] & TB_GIVEN_COMMAND)
+        return true;
+    for (unsigned i = 0; i < 3 && option->rivals[i]; i++)
+        if (given[tb_option_find(set, option->rivals[i])] & TB_GIVEN_COMMAND)
+            return true;
+    return false;
+}
+
+static bool asks(const uint8_t given[TB_OPTION_MAX], unsigned option)
+{
+    return given[option] != TB_GIVEN_DEFAULT && !(given[option] & TB_GIVEN_OFF);
+}
+
+static int check_rivals(const struct tb_option_set *set, const uint8_t given[TB_OPTION_MAX],
+                        struct tb_err *err)
+{
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct tb_option *option = &set->option[i];
+        for (unsigned r = 0; r < 3 && option->rivals[r]; r++) {
+            unsigned rival = (unsigned) tb_option_find(set, option->rivals[r]);
+            char a[64], b[64];
+            if (asks(given, i) && asks(given, rival))
+                return tb_err_set(err, -EINVAL, "%s and %s exclude each other: %s; drop one",
+                                  tb_option_label(option, a),
+                                  tb_option_label(&set->option[rival], b), option->rival_why);
+        }
+    }
+    return 0;
+}
+
+/* --- all of it ---------------------------------------------------------------------------------
+ */
+
+int tb_option_set_parse(const struct tb_option_set *set, void *o, int argc, char **argv,
+                        struct tb_err *err)
 {
     uint8_t given[TB_OPTION_MAX] = {0};
     struct command command = {0};
     int rc;
 
-    memset(o, 0, sizeof *o);
     command.seen = calloc(occurrences_max(argc, argv), sizeof *command.seen);
     if (!command.seen)
         return tb_err_set(err, -ENOMEM, "out of memory");
 
-    rc = set_defaults(o, err);
+    rc = set_defaults(set, o, err);
     if (!rc)
-        rc = scan(o, argc, argv, &command, given, err);
-    if (rc || o->help || o->version)
+        rc = scan(set, o, argc, argv, &command, given, err);
+    if (rc || command.action)
         goto out;
     if (command.config)
-        rc = tb_config_file_read(o, command.config, given, err);
+        rc = tb_config_file_read(set, o, command.config, given, err);
     if (!rc)
-        rc = set_command(o, &command, err);
+        rc = set_command(set, o, &command, err);
     if (!rc)
-        rc = tb_options_validate(o, given, err);
+        rc = check_rivals(set, given, err);
+    if (!rc)
+        rc = set->validate(o, given, err);
 out:
     free(command.seen);
     return rc;
 }
 
-void tb_options_help(void)
-{
-    tb_option_help(stdout);
-}
-
-static void strings_free(struct tb_strings *list)
+void tb_strings_free(struct tb_strings *list)
 {
     for (uint32_t i = 0; i < list->count; i++)
         free(list->item[i]);
     free(list->item);
 }
 
-void tb_options_free(struct tb_options *o)
+void tb_option_set_free(const struct tb_option_set *set, void *o)
 {
-    if (!o)
-        return;
-    for (unsigned i = 0; i < tb_option_count; i++) {
-        const struct tb_option *option = &tb_option_table[i];
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct tb_option *option = &set->option[i];
         if (option->type == TB_OPTION_STRING)
             free(*(char **) field(o, option));
         else if (option->type == TB_OPTION_STRINGS)
-            strings_free(field(o, option));
+            tb_strings_free(field(o, option));
     }
-    free(o->transfers);
-    free(o->clients);
-    free(o->local_device);
-    strings_free(&o->intercepts);
-    json_decref(o->modules);
-    memset(o, 0, sizeof *o);
 }

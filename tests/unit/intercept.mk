@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: BSD-2-Clause
+unit_intercept = tests/unit/process.test
+check_PROGRAMS += $(unit_intercept)
+TESTS += $(unit_intercept)
+
+tests_unit_process_test_SOURCES = %D%/process_test.c %D%/unit.h
+tests_unit_process_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_process_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
