@@ -121,7 +121,10 @@ static char *target_of(struct learner *s)
 
 static uint64_t request_note(struct tb_http_pairing *p)
 {
-    return p->request.flags & TB_HTTP_WEBSOCKET ? TB_COMET_NOTE_SOCKET : 0;
+    const struct tb_comet_config *cfg = &tb_comet_config;
+    bool poll = cfg->has_poll && tb_comet_matches(&cfg->poll, target_of(of(p)));
+    return (poll ? TB_COMET_NOTE_POLL : 0u) |
+           (p->request.flags & TB_HTTP_WEBSOCKET ? TB_COMET_NOTE_SOCKET : 0u);
 }
 
 static struct asked *add_asked(struct learner *s)
@@ -147,12 +150,6 @@ static void note_request(struct tb_http_pairing *p, uint32_t index, uint64_t not
     }
     if ((note & TB_COMET_NOTE_SOCKET) && strstr(target, "EIO=4"))
         s->flags |= TB_COMET_ENGINE_IO;
-    if (tb_comet_config.has_poll && tb_comet_matches(&tb_comet_config.poll, target)) {
-        note |= TB_COMET_NOTE_POLL;
-        host()->learn_note(s->learn, index, note);
-        if (p->count > 0) /* cut before it was put there */
-            p->pending[(p->first + p->count - 1) % p->room].note |= TB_COMET_NOTE_POLL;
-    }
     struct asked *a = add_asked(s);
     if (a)
         *a = (struct asked){.note = note,

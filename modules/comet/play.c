@@ -66,12 +66,12 @@ static uint64_t interval_us(struct tb_session *s, const struct tb_comet_session_
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* A poll of the script may wait for its answer as long as the session would be held. */
-static void wait_for_poll(struct tb_session *s, struct tb_comet_session *c)
+/* A poll of the script may wait for its answer, and a stream last, as long as the session would be
+ * held. */
+static void limit_wait(struct tb_session *s, struct tb_comet_session *c)
 {
     uint64_t hold = hold_us(s);
-    host()->no_timeout(s);
-    if (hold == UINT64_MAX)
+    if (hold == UINT64_MAX || (c->flags & TB_COMET_WAITS))
         return;
     c->next_us = host()->now_us(s) + hold;
     c->flags |= TB_COMET_WAITS;
@@ -131,8 +131,10 @@ enum tb_request_action tb_comet_request(struct tb_session *s, const struct tb_re
         return TB_REQUEST_SKIP;
     if (r->note & TB_COMET_NOTE_SOCKET)
         return upgrade(s, r);
-    if (r->note & TB_COMET_NOTE_POLL)
-        wait_for_poll(s, c);
+    if (r->note & TB_COMET_NOTE_POLL) {
+        host()->no_timeout(s);
+        limit_wait(s, c);
+    }
     if (r->note & TB_COMET_NOTE_FRAME) {
         struct tb_comet_session_note note = note_of(s);
         uint64_t interval = interval_us(s, &note);
@@ -242,6 +244,8 @@ static enum tb_response_status awaited(struct tb_session *s, struct tb_comet_ses
         *o = (struct tb_comet_open){0};
         return mismatch(s, tb_http_note_status(note), "not HTTP");
     default:
+        if (o->http.response.flags & TB_HTTP_EVENTS) /* it may last, whatever the capture shows */
+            limit_wait(s, c);
         return TB_RESPONSE_MORE;
     }
 }
