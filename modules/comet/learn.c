@@ -13,7 +13,9 @@
 
 enum {
     TARGET_BYTES = 1024,
-    HELD_US = 500000,           /* a response that takes as long was held back */
+    HELD_US = 500000,      /* a response that takes as long was held back */
+    SHORT_HELD_US = 20000, /* one that the client asks for again and again, at once */
+    SHORT_HELD_TIMES = 2,
     STREAM_AGAIN_US = 3000000,  /* what browsers wait before they reopen an event stream */
     BEATS = 16,                 /* different messages that may be heartbeats */
     TEXT_BEATS = 3,             /* as often as a text comes before it counts as one … */
@@ -364,13 +366,31 @@ static struct tb_comet_session_note socket_note(const struct learner *s)
     return note;
 }
 
-/* Was the request held by the server, as far as the capture shows? `behind` are those after it. */
+/* Did the client go on to ask for the same whenever it was answered, spending its time waiting? */
+static bool is_asked_again(const struct learner *s, uint32_t path)
+{
+    unsigned times = 0;
+    for (size_t i = 0; i + 1 < s->count; i++) {
+        const struct asked *a = &s->asked[i], *next = a + 1;
+        if (a->path == path && next->path == path && a->answered_us &&
+            a->answered_us - a->sent_us >= SHORT_HELD_US &&
+            next->sent_us - a->answered_us <= a->answered_us - a->sent_us)
+            times++;
+    }
+    return times >= SHORT_HELD_TIMES;
+}
+
+/* Was the request held by the server, as far as the capture shows? */
 static bool was_held(const struct learner *s, const struct asked *a)
 {
     if (a->note & (TB_COMET_NOTE_SOCKET | TB_HTTP_NOTE_EXPECTS))
         return false;
+    if (a->answered_us && a->answered_us - a->sent_us >= HELD_US)
+        return true;
+    if (is_asked_again(s, a->path))
+        return true;
     if (a->answered_us)
-        return a->answered_us - a->sent_us >= HELD_US;
+        return false;
     for (const struct asked *b = s->asked; b < s->asked + s->count; b++)
         if (b->path == a->path && b->answered_us && b->answered_us - b->sent_us < HELD_US)
             return false; /* cut off by the end of the capture, rather */

@@ -109,6 +109,35 @@ static void held_request_is_a_poll_and_so_are_those_to_its_path(void **state)
     assert_int_equal(note.interval_us, SECOND / 10);
 }
 
+static void what_is_asked_for_again_at_once_is_a_poll(void **state)
+{
+    begin("{}");
+    for (unsigned i = 0; i < 3; i++) {
+        client(POLL);
+        pass(SECOND / 5);
+        server(OK);
+        pass(SECOND / 100);
+    }
+    client(POLL);
+    struct tb_comet_session_note note = end();
+    assert_true(has(0, TB_COMET_NOTE_POLL));
+    assert_true(has(3, TB_COMET_NOTE_POLL));
+    assert_int_equal(note.kind, TB_COMET_POLL);
+    assert_int_equal(note.interval_us, SECOND / 100);
+}
+
+static void quick_answers_are_no_polls(void **state)
+{
+    begin("{}");
+    for (unsigned i = 0; i < 9; i++) {
+        client(PAGE);
+        pass(SECOND / 1000);
+        server(OK);
+    }
+    assert_int_equal(end().kind, TB_COMET_IDLE);
+    assert_false(has(0, TB_COMET_NOTE_POLL));
+}
+
 static void pending_request_is_a_poll(void **state)
 {
     begin("{}");
@@ -365,6 +394,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held_request_is_a_poll_and_so_are_those_to_its_path),
+        cmocka_unit_test(what_is_asked_for_again_at_once_is_a_poll),
+        cmocka_unit_test(quick_answers_are_no_polls),
         cmocka_unit_test(pending_request_is_a_poll),
         cmocka_unit_test(request_cut_off_by_the_end_of_the_capture_is_no_poll),
         cmocka_unit_test(options_may_say_what_a_poll_is),
