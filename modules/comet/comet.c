@@ -78,20 +78,6 @@ static bool read_reconnect(struct tb_comet_config *c, const json_t *value)
            c->reconnect_first_us <= c->reconnect_most_us;
 }
 
-static bool read_unit(struct tb_comet_config *c, const json_t *value)
-{
-    static const char *const names[] = {
-        [TB_COMET_AUTO] = "auto", [TB_COMET_CHUNK] = "chunk", [TB_COMET_LINE] = "line"};
-    const char *text = json_string_value(value);
-    for (unsigned i = 0; text && i < sizeof names / sizeof *names; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            c->unit = (enum tb_comet_unit) i;
-            return true;
-        }
-    }
-    return false;
-}
-
 static int read_option(struct tb_comet_config *c, const char *key, const json_t *value, char *err,
                        size_t err_len)
 {
@@ -118,8 +104,10 @@ static int read_option(struct tb_comet_config *c, const char *key, const json_t 
         if (!read_patterns(&c->exclude, value))
             return refuse(err, err_len, key, "a pattern like \"/pub*\", or a list of at most 32");
     } else if (strcmp(key, "push") == 0) {
-        if (!read_unit(c, value))
-            return refuse(err, err_len, key, "\"auto\", \"chunk\" or \"line\"");
+        const char *unit = json_string_value(value);
+        c->by_line = unit && strcmp(unit, "line") == 0;
+        if (!c->by_line && (!unit || strcmp(unit, "chunk") != 0))
+            return refuse(err, err_len, key, "\"chunk\" or \"line\"");
     } else {
         snprintf(err, err_len,
                  "comet: unknown option \"%s\" (known: hold_s, heartbeat_s, reconnect, poll, "

@@ -23,9 +23,6 @@ struct tb_comet_patterns {
     char text[TB_COMET_PATTERNS][TB_COMET_PATTERN_BYTES];
 };
 
-/* What a push is, in a body that is neither an event stream nor the answer to a poll. */
-enum tb_comet_unit { TB_COMET_AUTO, TB_COMET_CHUNK, TB_COMET_LINE };
-
 struct tb_comet_config {
     const struct tb_host *host;
     bool has_hold;
@@ -36,7 +33,7 @@ struct tb_comet_config {
     uint64_t reconnect_first_us, reconnect_most_us;
     bool has_poll; /* `poll` says what a poll is */
     struct tb_comet_patterns poll, exclude;
-    enum tb_comet_unit unit;
+    bool by_line; /* in other bodies than event streams, a push is a line, even of a chunked one */
     uint8_t secret[16]; /* random: keys and masks come from it */
 };
 

@@ -81,8 +81,8 @@ static void line_bytes(struct tb_session *s, struct tb_comet_push *push, const u
     for (size_t at = 0; at < len;) {
         const uint8_t *lf = memchr(p + at, '\n', len - at);
         size_t n = lf ? (size_t) (lf - p) - at : len - at;
-        if (n > 1 || (n == 1 && p[at] != '\r'))
-            push->in_line = true;
+        for (size_t i = 0; i < n && !push->in_line; i++)
+            push->in_line = p[at + i] != '\r'; /* else it is an empty line so far */
         tb_comet_push_bytes(s, push, p + at, n);
         at += n + (lf != NULL);
         if (lf && push->in_line)
@@ -96,8 +96,7 @@ void tb_comet_body_bytes(void *ctx, const struct tb_http_message *m, const uint8
                          size_t len, bool part_end)
 {
     struct tb_comet_body *b = ctx;
-    bool by_line = tb_comet_config.unit == TB_COMET_LINE ||
-                   (tb_comet_config.unit == TB_COMET_AUTO && !(m->flags & TB_HTTP_CHUNKED));
+    bool by_line = tb_comet_config.by_line || !(m->flags & TB_HTTP_CHUNKED);
     if (m->status / 100 != 2 || (b->is_other && !(m->flags & TB_HTTP_EVENTS)))
         return;
     b->push->has_body |= len > 0;
@@ -173,7 +172,8 @@ static void rest(struct tb_comet_session *c, struct tb_comet_open *o, bool is_po
     if (tb_http_closes(m))
         c->flags |= TB_COMET_CLOSES;
     bool within_push = o->push.in_line || o->push.has_data || o->push.sent_us != 0;
-    if (!within_push && (!is_poll || (c->flags & TB_COMET_EVENTS)))
+    bool pushes = m->status / 100 == 2; /* as resume() takes for granted */
+    if (pushes && !within_push && (!is_poll || (c->flags & TB_COMET_EVENTS)))
         o->http.begun = false;
 }
 
