@@ -106,9 +106,6 @@ int tb_replay_prepare(struct tb_replay *r, struct tb_err *err)
     const struct tb_options *o = r->options;
 
     r->writer.fd = -1;
-    if (o->check_target)
-        return tb_err_set(err, -ENOTSUP,
-                          "--check-target comes in a later version: use --check here");
     int rc = o->dry_run ? 0 : choose_mode(r, err);
     if (rc < 0)
         return rc;
