@@ -253,10 +253,11 @@ static void judge_lost_answer(const struct tb_case *c, struct tb_findings *list)
                             mac_format(c->flow->syn_ack.dst_mac, mac));
         advise_route(f, c->range, c->assistants);
     } else if (right_way && asked) {
-        f = tb_findings_add(list, TB_FINDING_WRONG,
-                            "the answer for %s leaves through %s for the assistant %s, but does not "
-                            "arrive there: something in between, a switch or a hypervisor, drops it",
-                            client, c->out_device, assistant);
+        f = tb_findings_add(
+            list, TB_FINDING_WRONG,
+            "the answer for %s leaves through %s for the assistant %s, but does not "
+            "arrive there: something in between, a switch or a hypervisor, drops it",
+            client, c->out_device, assistant);
         tb_finding_command(f, "sudo tcpdump -ni any host %s   (on the assistant)", client);
     } else if (right_way) {
         tb_findings_add(list, TB_FINDING_OK,

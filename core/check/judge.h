@@ -17,15 +17,15 @@
 struct tb_flow {
     struct tb_endpoint client, target;
     uint32_t isn;
-    uint64_t first_us, answered_us; /* our clock: first SYN, first SYN-ACK (0: none) */
-    uint32_t syns, syn_acks;        /* in; out */
-    uint32_t refusals;              /* RST out, instead of a SYN-ACK */
-    uint32_t acks;                  /* in, after the handshake */
-    bool marked_rst;                /* in, as --check ends what worked */
-    bool foreign_rst;               /* in, from somebody else */
-    bool rejected;                  /* ICMP unreachable out */
-    bool redirected, unreachable;   /* ICMP about the client in, from `reporter` */
-    struct tb_addr reporter, instead; /* instead: where a redirect leads */
+    uint64_t first_us, answered_us;    /* our clock: first SYN, first SYN-ACK (0: none) */
+    uint32_t syns, syn_acks;           /* in; out */
+    uint32_t refusals;                 /* RST out, instead of a SYN-ACK */
+    uint32_t acks;                     /* in, after the handshake */
+    bool marked_rst;                   /* in, as --check ends what worked */
+    bool foreign_rst;                  /* in, from somebody else */
+    bool rejected;                     /* ICMP unreachable out */
+    bool redirected, unreachable;      /* ICMP about the client in, from `reporter` */
+    struct tb_addr reporter, instead;  /* instead: where a redirect leads */
     struct tb_sight syn, syn_ack, rst; /* the last of each */
 };
 
