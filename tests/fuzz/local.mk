@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Fuzz targets. make check gives each its corpus; make fuzz TIME=SECONDS looks for more with
 # libFuzzer (clang), in a folder of its own: build/fuzz, where findings and new inputs stay.
-FUZZ_TARGETS = config http packet relay_frame relay_server tcp trace
+FUZZ_TARGETS = comet config http packet relay_frame relay_server tcp trace
 
 fuzz_tests = \
+	tests/fuzz/fuzz_comet.test \
 	tests/fuzz/fuzz_config.test \
 	tests/fuzz/fuzz_http.test \
 	tests/fuzz/fuzz_packet.test \
@@ -14,6 +15,10 @@ fuzz_tests = \
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 EXTRA_DIST += tests/fuzz/corpus
+
+tests_fuzz_fuzz_comet_test_SOURCES = %D%/fuzz_comet.c %D%/replay.c
+tests_fuzz_fuzz_comet_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/modules
+tests_fuzz_fuzz_comet_test_LDADD = modules/comet/libcomet.la $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
 tests_fuzz_fuzz_config_test_SOURCES = %D%/fuzz_config.c %D%/replay.c
 tests_fuzz_fuzz_config_test_LDADD = core/libtbcore.la
@@ -47,17 +52,25 @@ FUZZ_CFLAGS = -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-r
 FUZZ_LINK = -fsanitize=fuzzer,address,undefined
 fuzz_folder = $(abs_top_builddir)/build/fuzz
 
-# Sources, not objects of the normal build: everything is compiled with clang's coverage.
+# Sources, not objects of the normal build: everything is compiled with clang's coverage. Of the
+# modules only http keeps the name of its table, which fuzz_tcp uses.
 fuzz_core = $(core_libtbcore_la_SOURCES) $(modules_http_libhttp_la_SOURCES) \
+	$(modules_httpmsg_libhttpmsg_la_SOURCES) $(modules_comet_libcomet_la_SOURCES) \
 	tests/unit/worker_rig.c tests/unit/relay_server_rig.c
 .PHONY: fuzz
 fuzz:
 	@$(MKDIR_P) $(fuzz_folder)/objects
 	@cd $(abs_top_srcdir) && for f in $(fuzz_core); do \
-		case $$f in *.c) ;; *) continue;; esac; \
+		case $$f in \
+		modules/http/*.c) entry=;; \
+		modules/*.c) entry=-Dtb_module_entry=`echo $$f | cut -d/ -f2`_entry;; \
+		*.c) entry=;; \
+		*) continue;; \
+		esac; \
 		o=$(fuzz_folder)/objects/`echo $$f | tr / _`.o; \
 		$(FUZZ_CC) $(DEFS) -I$(abs_top_builddir) -Icore -Iinclude -Imodules -Itests/unit \
-			-D_GNU_SOURCE -DTB_PKGLIBDIR='"$(pkglibdir)"' $(FUZZ_CFLAGS) -c $$f -o $$o \
+			-D_GNU_SOURCE -DTB_PKGLIBDIR='"$(pkglibdir)"' $(FUZZ_CFLAGS) $$entry \
+			-c $$f -o $$o \
 			|| exit 1; \
 	done
 	@for t in $(FUZZ_TARGETS); do \
