@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Fuzz targets. make check gives each its corpus; make fuzz TIME=SECONDS looks for more with
 # libFuzzer (clang), in a folder of its own: build/fuzz, where findings and new inputs stay.
-FUZZ_TARGETS = config http packet tcp trace
+FUZZ_TARGETS = config http mysql packet tcp trace
 
 fuzz_tests = \
 	tests/fuzz/fuzz_config.test \
 	tests/fuzz/fuzz_http.test \
+	tests/fuzz/fuzz_mysql.test \
 	tests/fuzz/fuzz_packet.test \
 	tests/fuzz/fuzz_tcp.test \
 	tests/fuzz/fuzz_trace.test
@@ -19,6 +20,10 @@ tests_fuzz_fuzz_config_test_LDADD = core/libtbcore.la
 tests_fuzz_fuzz_http_test_SOURCES = %D%/fuzz_http.c %D%/replay.c
 tests_fuzz_fuzz_http_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/modules
 tests_fuzz_fuzz_http_test_LDADD = modules/http/libhttp.la $(JANSSON_LIBS)
+
+tests_fuzz_fuzz_mysql_test_SOURCES = %D%/fuzz_mysql.c %D%/replay.c
+tests_fuzz_fuzz_mysql_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/modules
+tests_fuzz_fuzz_mysql_test_LDADD = modules/mysql/libmysql.la $(mysql_libs)
 
 tests_fuzz_fuzz_packet_test_SOURCES = %D%/fuzz_packet.c %D%/replay.c
 tests_fuzz_fuzz_packet_test_LDADD = core/libtbcore.la
@@ -38,23 +43,28 @@ FUZZ_LINK = -fsanitize=fuzzer,address,undefined
 fuzz_folder = $(abs_top_builddir)/build/fuzz
 
 # Sources, not objects of the normal build: everything is compiled with clang's coverage.
+# A module's own folder of objects, where it has one, is linked in place of the others: every module
+# has the same entry.
 fuzz_core = $(core_libtbcore_la_SOURCES) $(modules_http_libhttp_la_SOURCES) \
-	tests/unit/worker_rig.c
+	$(modules_mysql_libmysql_la_SOURCES) tests/unit/worker_rig.c
 .PHONY: fuzz
 fuzz:
-	@$(MKDIR_P) $(fuzz_folder)/objects
+	@$(MKDIR_P) $(fuzz_folder)/objects $(fuzz_folder)/objects.mysql
 	@cd $(abs_top_srcdir) && for f in $(fuzz_core); do \
 		case $$f in *.c) ;; *) continue;; esac; \
-		o=$(fuzz_folder)/objects/`echo $$f | tr / _`.o; \
+		case $$f in modules/mysql/*) d=objects.mysql;; *) d=objects;; esac; \
+		o=$(fuzz_folder)/$$d/`echo $$f | tr / _`.o; \
 		$(FUZZ_CC) $(DEFS) -I$(abs_top_builddir) -Icore -Iinclude -Imodules -Itests/unit \
 			-D_GNU_SOURCE -DTB_PKGLIBDIR='"$(pkglibdir)"' $(FUZZ_CFLAGS) -c $$f -o $$o \
 			|| exit 1; \
 	done
 	@for t in $(FUZZ_TARGETS); do \
+		d=$(fuzz_folder)/objects; \
+		if [ -d $$d.$$t ]; then d=$$d.$$t; fi; \
 		$(FUZZ_CC) -D_GNU_SOURCE -I$(top_srcdir)/core -I$(top_srcdir)/include \
 			-I$(top_srcdir)/modules -I$(top_srcdir)/tests/unit $(FUZZ_CFLAGS) $(FUZZ_LINK) \
-			$(top_srcdir)/tests/fuzz/fuzz_$$t.c $(fuzz_folder)/objects/*.o \
-			$(JANSSON_LIBS) $(PCAP_LIBS) $(ZLIB_LIBS) $(CAPNG_LIBS) $(LTDL_LIBS) -lm -lpthread \
+			$(top_srcdir)/tests/fuzz/fuzz_$$t.c $$d/*.o \
+			$(PCAP_LIBS) $(CAPNG_LIBS) $(LTDL_LIBS) $(mysql_libs) -lm -lpthread \
 			-o $(fuzz_folder)/fuzz_$$t || exit 1; \
 		$(MKDIR_P) $(fuzz_folder)/new/$$t; \
 		echo "fuzz_$$t for $(TIME) s"; \
