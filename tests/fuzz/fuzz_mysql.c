@@ -246,9 +246,9 @@ static void inflate_all(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char err[200];
-    json_t *options = json_pack("{s:s, s:b, s:{s:s}, s:s}", "default_password", "x", "read_only",
-                                size > 0 && (data[0] & 0x40), "schema_map", "a", "b", "check",
-                                "rows");
+    json_t *options =
+        json_pack("{s:s, s:b, s:{s:s}, s:s}", "default_password", "x", "read_only",
+                  size > 0 && (data[0] & 0x40), "schema_map", "a", "b", "check", "rows");
     memset(&h, 0, sizeof h);
     if (size < 4 || tb_module_entry.configure(&host, options, err, sizeof err) != 0) {
         json_decref(options);

@@ -38,7 +38,7 @@ struct tb_session {
     uint32_t first, count;
     _Alignas(16) uint8_t busy[256];
     _Alignas(16) uint8_t state[256];
-    void *worker; /* worker_state() */
+    void *worker;      /* worker_state() */
     uint64_t timer_us; /* what set_timer() was given last */
     uint64_t counts[HOST_COUNTERS];
     uint32_t mismatches;

@@ -37,17 +37,17 @@ static void give(struct told *t, enum tb_direction dir)
     forget(&t->s);
 }
 
-#define SERVER(t, ...)            \
-    do {                          \
+#define SERVER(t, ...)              \
+    do {                            \
         struct stream *s = &(t)->s; \
-        __VA_ARGS__;              \
-        give(t, TB_SERVER_BYTES); \
+        __VA_ARGS__;                \
+        give(t, TB_SERVER_BYTES);   \
     } while (0)
-#define CLIENT(t, ...)            \
-    do {                          \
+#define CLIENT(t, ...)              \
+    do {                            \
         struct stream *s = &(t)->s; \
-        __VA_ARGS__;              \
-        give(t, TB_CLIENT_BYTES); \
+        __VA_ARGS__;                \
+        give(t, TB_CLIENT_BYTES);   \
     } while (0)
 
 static void logs_in(struct told *t, uint32_t caps)
@@ -392,13 +392,13 @@ static void query_with_attributes(struct stream *s, const char *sql)
 {
     struct tb_mysql_out p = {0};
     tb_mysql_out_number(&p, TB_COM_QUERY, 1);
-    tb_mysql_out_lenenc(&p, 2);         /* attributes */
-    tb_mysql_out_lenenc(&p, 1);         /* sets */
-    tb_mysql_out_number(&p, 2, 1);      /* the second is NULL */
-    tb_mysql_out_number(&p, 1, 1);      /* types follow */
-    tb_mysql_out_number(&p, 0xfe, 2);   /* a string … */
-    tb_mysql_out_bytes(&p, "\2n1", 3);  /* … and its name */
-    tb_mysql_out_number(&p, 8, 2);      /* a number */
+    tb_mysql_out_lenenc(&p, 2);        /* attributes */
+    tb_mysql_out_lenenc(&p, 1);        /* sets */
+    tb_mysql_out_number(&p, 2, 1);     /* the second is NULL */
+    tb_mysql_out_number(&p, 1, 1);     /* types follow */
+    tb_mysql_out_number(&p, 0xfe, 2);  /* a string … */
+    tb_mysql_out_bytes(&p, "\2n1", 3); /* … and its name */
+    tb_mysql_out_number(&p, 8, 2);     /* a number */
     tb_mysql_out_bytes(&p, "\2n2", 3);
     tb_mysql_out_bytes(&p, "\5value", 6);
     tb_mysql_out_bytes(&p, sql, strlen(sql));

@@ -444,9 +444,8 @@ static const struct tb_mysql_command load = {.code = TB_COM_QUERY,
                                              .slot = TB_MYSQL_NO_SLOT,
                                              .flags = TB_COMMAND_KNOWN,
                                              .expected = {.infile = true}};
-static const struct tb_mysql_command load_data = {.code = TB_COM_INFILE_DATA,
-                                                  .slot = TB_MYSQL_NO_SLOT,
-                                                  .seq = 2};
+static const struct tb_mysql_command load_data = {
+    .code = TB_COM_INFILE_DATA, .slot = TB_MYSQL_NO_SLOT, .seq = 2};
 
 static void data_follow_when_the_target_asks_for_them(void **state)
 {

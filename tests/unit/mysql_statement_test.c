@@ -62,12 +62,28 @@ static bool reads(const char *sql)
 
 static void statements_that_read(void **state)
 {
-    static const char *const all[] = {
-        "SELECT 1", "  select * from t", "(SELECT 1) UNION (SELECT 2)", "/* x */ SHOW TABLES",
-        "SET NAMES utf8mb4", "SET @a = 5, autocommit = 0", "EXPLAIN SELECT 1", "DESC t", "USE db",
-        "BEGIN", "START TRANSACTION READ ONLY", "COMMIT", "ROLLBACK", "SAVEPOINT s",
-        "RELEASE SAVEPOINT s", "SELECT 1; SELECT 2;", "WITH x AS (SELECT 1) SELECT * FROM x",
-        "SELECT 'INSERT' FROM `delete`", "SELECT * FROM t INTO @v", "DO 1", "VALUES ROW(1)", ""};
+    static const char *const all[] = {"SELECT 1",
+                                      "  select * from t",
+                                      "(SELECT 1) UNION (SELECT 2)",
+                                      "/* x */ SHOW TABLES",
+                                      "SET NAMES utf8mb4",
+                                      "SET @a = 5, autocommit = 0",
+                                      "EXPLAIN SELECT 1",
+                                      "DESC t",
+                                      "USE db",
+                                      "BEGIN",
+                                      "START TRANSACTION READ ONLY",
+                                      "COMMIT",
+                                      "ROLLBACK",
+                                      "SAVEPOINT s",
+                                      "RELEASE SAVEPOINT s",
+                                      "SELECT 1; SELECT 2;",
+                                      "WITH x AS (SELECT 1) SELECT * FROM x",
+                                      "SELECT 'INSERT' FROM `delete`",
+                                      "SELECT * FROM t INTO @v",
+                                      "DO 1",
+                                      "VALUES ROW(1)",
+                                      ""};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (!reads(all[i]))
             fail_msg("only reads: %s", all[i]);
@@ -75,16 +91,37 @@ static void statements_that_read(void **state)
 
 static void statements_that_write(void **state)
 {
-    static const char *const all[] = {
-        "INSERT INTO t VALUES (1)", "update t set a = 1", "DELETE FROM t", "REPLACE t SELECT 1",
-        "DROP TABLE t", "CREATE TABLE t (a INT)", "TRUNCATE t", "CALL p()", "LOAD DATA INFILE 'x'",
-        "SELECT 1; DELETE FROM t", "SELECT 1 INTO OUTFILE '/tmp/x'", "SET GLOBAL a = 1",
-        "SET PASSWORD = 'x'", "SET @@global.a = 1", "WITH x AS (SELECT 1) DELETE FROM t",
-        "EXPLAIN ANALYZE DELETE FROM t", "ANALYZE TABLE t", "GRANT ALL ON *.* TO u", "KILL 1",
-        "/*!50000 DELETE FROM t */", "/*M! DROP TABLE t */", "SELECT 1 /*!;DELETE FROM t*/",
-        "PREPARE s FROM 'DELETE FROM t'", "EXECUTE IMMEDIATE 'x'", "START SLAVE",
-        "BEGIN NOT ATOMIC DELETE FROM t; END", "SET STATEMENT a=1 FOR DELETE FROM t",
-        "LOCK TABLES t WRITE", "FLUSH TABLES", "HANDLER t OPEN", "nonsense"};
+    static const char *const all[] = {"INSERT INTO t VALUES (1)",
+                                      "update t set a = 1",
+                                      "DELETE FROM t",
+                                      "REPLACE t SELECT 1",
+                                      "DROP TABLE t",
+                                      "CREATE TABLE t (a INT)",
+                                      "TRUNCATE t",
+                                      "CALL p()",
+                                      "LOAD DATA INFILE 'x'",
+                                      "SELECT 1; DELETE FROM t",
+                                      "SELECT 1 INTO OUTFILE '/tmp/x'",
+                                      "SET GLOBAL a = 1",
+                                      "SET PASSWORD = 'x'",
+                                      "SET @@global.a = 1",
+                                      "WITH x AS (SELECT 1) DELETE FROM t",
+                                      "EXPLAIN ANALYZE DELETE FROM t",
+                                      "ANALYZE TABLE t",
+                                      "GRANT ALL ON *.* TO u",
+                                      "KILL 1",
+                                      "/*!50000 DELETE FROM t */",
+                                      "/*M! DROP TABLE t */",
+                                      "SELECT 1 /*!;DELETE FROM t*/",
+                                      "PREPARE s FROM 'DELETE FROM t'",
+                                      "EXECUTE IMMEDIATE 'x'",
+                                      "START SLAVE",
+                                      "BEGIN NOT ATOMIC DELETE FROM t; END",
+                                      "SET STATEMENT a=1 FOR DELETE FROM t",
+                                      "LOCK TABLES t WRITE",
+                                      "FLUSH TABLES",
+                                      "HANDLER t OPEN",
+                                      "nonsense"};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (reads(all[i]))
             fail_msg("may write: %s", all[i]);
