@@ -215,38 +215,9 @@ static void host_fail_reason(struct tb_session *s, const char *reason)
     snprintf(s->reason, sizeof s->reason, "%s", reason);
 }
 
-static void *host_worker_state(const struct tb_session *s)
-{
-    return s->worker;
-}
-
 static uint64_t host_awaited_sent_us(const struct tb_session *s)
 {
     return s->sent_us;
-}
-
-/* A latency is its count here. */
-static struct tb_latency *host_latency_new(void)
-{
-    return calloc(1, sizeof(uint64_t));
-}
-
-static void host_latency_free(struct tb_latency *h)
-{
-    free(h);
-}
-
-static void host_latency_add(struct tb_latency *h, uint64_t us)
-{
-    ++*(uint64_t *) (void *) h;
-}
-
-static json_t *host_latency_json(struct tb_latency *const *h, size_t count)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += h[i] ? *(const uint64_t *) (const void *) h[i] : 0;
-    return json_pack("{s:I, s:f}", "count", (json_int_t) sum, "mean", (double) sum);
 }
 
 const struct tb_host test_host = {
@@ -285,13 +256,8 @@ const struct tb_host test_host = {
     .send_request = host_send_request,
     .keep_busy = host_keep_busy,
     .no_timeout = host_no_timeout,
-    .worker_state = host_worker_state,
     .awaited_sent_us = host_awaited_sent_us,
     .send_kept = host_send,
-    .latency_new = host_latency_new,
-    .latency_free = host_latency_free,
-    .latency_add = host_latency_add,
-    .latency_json = host_latency_json,
 };
 
 /* --- for tests -------------------------------------------------------------------------------- */

@@ -25,7 +25,6 @@ struct tb_learn {
     uint32_t greetings;
     bool opaque, server_closed;
     const char *rejected;
-    uint64_t session_note;
     uint64_t client_len, server_len; /* of the streams so far */
     uint64_t now_us;                 /* capture time of what is said next */
     uint64_t session_note;
@@ -40,7 +39,6 @@ struct tb_session {
     uint32_t first, count;
     _Alignas(16) uint8_t busy[256];
     _Alignas(16) uint8_t state[256];
-    void *worker;      /* worker_state() */
     uint64_t timer_us; /* what set_timer() was given last */
     uint64_t counts[HOST_COUNTERS];
     uint32_t mismatches;

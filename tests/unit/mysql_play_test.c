@@ -13,7 +13,6 @@ struct play {
     struct tb_session s;
     struct tb_mysql_plan plan;
     struct tb_mysql_login login;
-    struct tb_mysql_worker worker;
     struct stream server;
     bool by_bytes;
 };
@@ -35,7 +34,7 @@ static int setup(void **state)
     configure("{\"users\": {\"app\": \"secret\"}}");
     p->plan.capabilities = tb_mysql_capabilities_kept(caps, caps);
     p->s.note = (uint64_t) (uintptr_t) &p->plan;
-    p->s.worker = &p->worker;
+    assert_true(mysql->worker_size <= sizeof p->s.worker);
     p->login.user = strdup("app");
     p->login.password = "secret";
     assert_true(mysql->session_size <= sizeof p->s.state);
@@ -49,7 +48,7 @@ static int teardown(void **state)
     struct play *p = *state;
     mysql->session_end(&p->s, TB_VERDICT_COMPLETED);
     mysql->busy_end(&p->s, p->s.busy);
-    mysql->unload((void *const[]){&p->worker}, 1);
+    mysql->unload((void *const[]){p->s.worker}, 1);
     free(p->login.user);
     forget(&p->server);
     free(p);
@@ -595,7 +594,7 @@ static void report_lists_differences_and_latencies(void **state)
     for (unsigned i = 0; i < 3; i++)
         query(p, &two, 3, 5);
     query(p, &two, 4, 5);
-    json_t *report = mysql->report((void *const[]){&p->worker}, 1);
+    json_t *report = mysql->report((void *const[]){p->s.worker}, 1);
     assert_int_equal(json_integer_value(json_object_get(report, "differences")), 4);
     const json_t *list = json_object_get(report, "most_frequent_differences");
     assert_int_equal(json_array_size(list), 2);
