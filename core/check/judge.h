@@ -7,25 +7,25 @@
 #define TB_CHECK_JUDGE_H
 
 #include "check/assistant.h"
-#include "check/filter.h"
+#include "check/rules.h"
 #include "check/findings.h"
 #include "check/kernel.h"
-#include "check/watch.h"
+#include "check/sight.h"
 #include "io/netlink.h"
 
 /* One client address and port that asked for one port of this host, and what was seen of it. */
 struct tb_flow {
     struct tb_endpoint client, target;
     uint32_t isn;
-    uint64_t first_us, answered_us; /* our clock: first SYN, first SYN-ACK (0: none) */
-    uint32_t syns, syn_acks;        /* in; out */
-    uint32_t refusals;              /* RST out, instead of a SYN-ACK */
-    uint32_t acks;                  /* in, after the handshake */
-    bool marked_rst;                /* in, as --check ends what worked */
-    bool foreign_rst;               /* in, from somebody else */
-    bool rejected;                  /* ICMP unreachable out */
-    bool redirected, unreachable;   /* ICMP about the client in, from `reporter` */
-    struct tb_addr reporter, instead; /* instead: where a redirect leads */
+    uint64_t first_us, answered_us;    /* our clock: first SYN, first SYN-ACK (0: none) */
+    uint32_t syns, syn_acks;           /* in; out */
+    uint32_t refusals;                 /* RST out, instead of a SYN-ACK */
+    uint32_t acks;                     /* in, after the handshake */
+    bool marked_rst;                   /* in, as --check ends what worked */
+    bool foreign_rst;                  /* in, from somebody else */
+    bool rejected;                     /* ICMP unreachable out */
+    bool redirected, unreachable;      /* ICMP about the client in, from `reporter` */
+    struct tb_addr reporter, instead;  /* instead: where a redirect leads */
     struct tb_sight syn, syn_ack, rst; /* the last of each */
 };
 
@@ -40,7 +40,7 @@ struct tb_case {
     const struct tb_io_range *range;        /* that the client is of */
     const struct tb_assistants *assistants; /* count 0: not told; error 0: it was asked */
     struct tb_kernel_counters before, after;
-    const struct tb_filter *filter_before, *filter_after;
+    const struct tb_rules *rules_before, *rules_after;
     int route_error; /* of the look-up of the client; 0: `route` */
     struct tb_route route;
     char in_device[16], out_device[16];               /* of the SYN; of the route */
