@@ -141,7 +141,7 @@ def set_ups_that_work(l):
                                     "accept"), FLUSH)):
             works(l, "a firewall that lets the port through")
         via_gateway(l)
-        #while_a_run_is_going_on(l)
+        while_a_run_is_going_on(l)
     with changed((l.assistant, "sysctl -qw net.ipv4.ip_forward=1; ip route add blackhole "
                   + CLIENTS, "sysctl -qw net.ipv4.ip_forward=0; ip route del blackhole "
                   + CLIENTS)), running(l):
