@@ -35,7 +35,7 @@ enum {
     CONNECT_US = 1000000,
     GREET_US = 1500000, /* for an intercept to say WELCOME */
     MARK_US = 300000,   /* for a connection that only has to be seen */
-    LINGER_US = 100000, /* for sightings that are still on their way */
+    LINGER_US = 200000, /* for sightings that are still on their way */
     TRIES = 3,
     FIRST_WAIT_US = 300000
 };
@@ -368,10 +368,13 @@ static bool greet_assistants(struct check *c)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < c->o->intercepts.count && a->count < TB_ASSISTANTS_MAX; i++) {
-        struct tb_assistant *item = &a->item[a->count++];
-        /* The option's reader has seen to it that this works. */
-        (void) tb_server_parse(c->o->intercepts.item[i], (uint16_t) c->o->intercept_port,
-                               &item->at);
+        struct tb_assistant *item = &a->item[a->count];
+        if (tb_server_parse(c->o->intercepts.item[i], (uint16_t) c->o->intercept_port, &item->at)) {
+            tb_findings_add(&c->list, TB_FINDING_WRONG, "-s %s: no host of that name is known here",
+                            c->o->intercepts.item[i]);
+            continue;
+        }
+        a->count++;
         tb_endpoint_format(&item->at, item->text);
     }
     for (uint32_t i = 0; i < c->probe_count; i++) {

@@ -21,6 +21,9 @@ enum { SNAP = 256, QUEUE_BYTES = 16 << 20, MAC = 6, VLAN_TAG = 4 };
 enum { ICMP_UNREACHABLE = 3, ICMP_REDIRECT = 5 }; /* RFC 792 */
 enum { PROTO_ICMP = 1, PROTO_ICMP6 = 58 };
 enum { ICMP6_UNREACHABLE = 1, ICMP6_REDIRECT = 137 }; /* RFC 4443, 4861 */
+/* Of the codes of ICMP6_UNREACHABLE, those that end a connection: prohibited, no listener, failed
+ * policy, reject route. "No route" does not, and is sent by hosts that do not forward, too. */
+enum { ICMP6_FATAL_CODES = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 };
 
 int tb_sight_open(int *fd, struct tb_err *err)
 {
@@ -63,7 +66,8 @@ static bool parse_icmp(const struct tb_ip *ip, struct tb_sight *out)
     uint8_t type = tb_cursor_u8(&c);
     bool v6 = ip->proto == PROTO_ICMP6;
 
-    tb_cursor_bytes(&c, 3);
+    uint8_t code = tb_cursor_u8(&c);
+    tb_cursor_bytes(&c, 2);
     const uint8_t *gateway = tb_cursor_bytes(&c, 4); /* of an IPv4 redirect */
     if (c.failed)
         return false;
@@ -78,6 +82,8 @@ static bool parse_icmp(const struct tb_ip *ip, struct tb_sight *out)
     }
     out->instead = tb_addr_v4(gateway);
     if (type != (v6 ? ICMP6_UNREACHABLE : ICMP_UNREACHABLE) && (v6 || type != ICMP_REDIRECT))
+        return false;
+    if (v6 && !(code < 8 && ICMP6_FATAL_CODES >> code & 1))
         return false;
     out->kind = !v6 && type == ICMP_REDIRECT ? TB_SIGHT_REDIRECT : TB_SIGHT_UNREACHABLE;
     return parse_inner(ip->payload + 8, ip->payload_len - 8, out);

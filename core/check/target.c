@@ -66,9 +66,13 @@ static int prepare(struct watch *w, struct tb_err *err)
         w->ranges[w->range_count] = (struct tb_io_range){o->clients[w->range_count].first,
                                                          o->clients[w->range_count].count};
     for (uint32_t i = 0; i < o->intercepts.count && i < TB_ASSISTANTS_MAX; i++) {
-        struct tb_assistant *a = &w->assistants.item[w->assistants.count++];
-        /* The option's reader has seen to it that this works. */
-        (void) tb_server_parse(o->intercepts.item[i], (uint16_t) o->intercept_port, &a->at);
+        struct tb_assistant *a = &w->assistants.item[w->assistants.count];
+        if (tb_server_parse(o->intercepts.item[i], (uint16_t) o->intercept_port, &a->at)) {
+            tb_findings_add(&w->list, TB_FINDING_NOTE, "-s %s: no host of that name is known here",
+                            o->intercepts.item[i]);
+            continue;
+        }
+        w->assistants.count++;
         tb_endpoint_format(&a->at, a->text);
         a->error = -ENOTCONN; /* not asked yet */
     }

@@ -293,17 +293,17 @@ def no_way_back(l):
 
 def on_the_assistant(l):
     forward = "sysctl -qw net.ipv4.ip_forward=%d"
-    with changed((l.assistant, forward % 1 + "; ip route add default via " + three.TEST,
-                  forward % 0 + "; ip route del default")), running(l):
+    forget = (l.target, "true", "ip route flush cache")     # what redirects made it believe
+    with changed(forget, (l.assistant, forward % 1, forward % 0)), running(l):
+        named_here(l, "it forwards, and has no route", ["forwards"])
+    with changed(forget, (l.assistant, forward % 1 + "; ip route add default via " + three.TEST,
+                          forward % 0 + "; ip route del default")), running(l):
         seen = named_here(l, "it forwards", ["forwards", "net.ipv4.ip_forward must be 0"])
         mends(l, l.assistant, seen)
     with changed((l.assistant, "sysctl -qw net.ipv6.conf.all.forwarding=1; ip -6 route add "
                   "default via " + three.TEST6, "sysctl -qw net.ipv6.conf.all.forwarding=0; "
                   "ip -6 route del default")), running(l):
         named_here(l, "it forwards IPv6", ["forwards", "net.ipv6.conf.all.forwarding"], to=TO6)
-    with changed((l.assistant, forward % 1, forward % 0)), running(l):
-        named_here(l, "it forwards, and has no route", ["forwards"])
-    l.target.ip("route", "flush", "cache")
     with running(l, "-F", "src port 81"):
         seen = named_here(l, "the filter of intercept", ["filter of intercept", "src port 81"])
         l.ok("-F 'src host %s and tcp src port 80'" % three.TARGET in seen.text,

@@ -332,7 +332,6 @@ static void watch_tells_what_is_captured(void **state)
     assert_int_equal(seen.dport, 1024);
     assert_int_equal(seen.tcp_flags, TB_TCP_ACK);
     assert_int_equal(seen.proto, TB_PROTO_TCP);
-    assert_string_equal(seen.device, "lo");
     assert_true(look(NULL, "198.18.0.2", CAPTURED_DEVICE, PACKET_HOST, p, len, &seen));
     assert_false(look(NULL, "198.19.0.2", CAPTURED_DEVICE, PACKET_HOST, p, len, &seen));
 }
