@@ -119,7 +119,8 @@ static void look_at(const struct tb_path *p, const struct tb_assistant *a,
     } else if (s->proto == PROTO_ICMP || s->proto == PROTO_ICMP6) {
         out->icmp = a;
         out->icmp_seen = s;
-    } else if (tb_addr_eq(&s->src, &p->probe->target.addr)) {
+    } else if (tb_addr_eq(&s->src, &p->probe->target.addr) && s->sport == p->probe->target.port &&
+               s->dport == p->probe->client.port) { /* not of an earlier run's sessions */
         out->answer = a;
         /* Of a bridge and its port, or a bond, the captured one counts. */
         if (!out->answer_seen || (s->flags & TB_RELAY_SEEN_CAPTURED))

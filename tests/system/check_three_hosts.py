@@ -92,15 +92,13 @@ def named_here(l, title, words, *options, **kw):
     return seen
 
 
-def named_there(l, title, words, *options, guess=(), **kw):
-    """--check does not know, and says so; --check-target does."""
-    seen = check(l, *options, **kw)
-    line = seen.line_for_target()
-    l.ok(seen.rc == 3 and line and len(seen.wrong) == 1 and seen.text.count("possible:") == 3,
-         "not guessed by --check: " + title, seen.text)
-    if not line:
-        return
-    _, there = check_both(l, line, *options, **kw)
+def named_there(l, title, words, *options, to=TO, clients=CLIENTS):
+    """--check does not know, says so, and prints the line; --check-target knows."""
+    line = "tcpburn --check-target -c %s -s %s -x %s" % (clients, three.ASSISTANT, to)
+    seen, there = check_both(l, line.split(), *options, to=to)
+    seen = seen or check(l, *options, to=to)
+    l.ok(seen.rc == 3 and seen.line_for_target() == line.split() and len(seen.wrong) == 1
+         and seen.text.count("possible:") == 3, "not guessed by --check: " + title, seen.text)
     l.ok(there.rc == 3 and len(there.wrong) == 1
          and all(re.search(w, there.wrong[0]) for w in words),
          "named by --check-target: " + title, "expected %s\n%s" % (words, there.text))
@@ -248,7 +246,8 @@ def on_the_target(l):
             with changed((l.target, nft(drop % ("ip", CLIENTS, rule)), FLUSH)):
                 named_there(l, title, ["packet filter", "drop"])
         with changed((l.target, nft(drop % ("ip6", CLIENTS6, "drop")), FLUSH)):
-            named_there(l, "firewall, IPv6", ["packet filter", "ip6"], to=TO6)
+            named_there(l, "firewall, IPv6", ["packet filter", "ip6"], to=TO6,
+                        clients="fd00:19::/96")
         with changed((l.target, nft(drop % ("ip", CLIENTS, "reject")), FLUSH)):
             named_here(l, "firewall that rejects", ["ICMP error", "firewall"])
         with changed((l.target, nft(drop % ("ip", CLIENTS, "tcp dport 80 reject with tcp reset")),
@@ -273,7 +272,8 @@ def no_way_back(l):
              "the route is spelled out", there and there.text)
     with changed((l.target, "ip -6 route del " + CLIENTS6, "ip -6 route replace %s via %s"
                   % (CLIENTS6, three.ASSISTANT6))):
-        named_there(l, "no route, IPv6", ["no route for the client addresses"], to=TO6)
+        named_there(l, "no route, IPv6", ["no route for the client addresses"], to=TO6,
+                    clients="fd00:19::/96")
     with changed((l.target, "ip route replace %s via %s" % (CLIENTS, OWNER),
                   "ip route replace %s via %s" % (CLIENTS, three.ASSISTANT))):
         named_there(l, "a route to somebody else", ["not by way of the assistant", OWNER])
@@ -288,7 +288,7 @@ def no_way_back(l):
                  (l.target, "ip route replace %s via %s" % (owned, OWNER),
                   "ip route replace %s via %s" % (owned, three.ASSISTANT))):
         named_there(l, "real owner of the addresses", ["owns the client address", "resets"],
-                    "-c", owned)
+                    "-c", owned, clients=owned)
 
 
 def on_the_assistant(l):
