@@ -80,12 +80,11 @@ bool tb_intercept_watch_look(const struct tb_intercept_watch_options *o,
 /* --- the socket ---------------------------------------------------------------------------------
  */
 
-/* if_indextoname() would open a socket, which the program may not any more. */
-static void name_device(const struct tb_intercept_watch *w, int index, char name[16])
+/* Not if_indextoname(): it makes a socket, which we may no longer do. */
+static void device_name(int fd, int index, char out[IF_NAMESIZE])
 {
     struct ifreq r = {.ifr_ifindex = index};
-
-    snprintf(name, 16, "%s", ioctl(w->fd, SIOCGIFNAME, &r) == 0 ? r.ifr_name : "?");
+    snprintf(out, IF_NAMESIZE, "%s", ioctl(fd, SIOCGIFNAME, &r) == 0 ? r.ifr_name : "");
 }
 
 static void report(struct tb_intercept_watch *w, const struct sockaddr_ll *from,
@@ -99,7 +98,7 @@ static void report(struct tb_intercept_watch *w, const struct sockaddr_ll *from,
             tb_intercept_watch_look(&w->options, &one->client, (uint32_t) from->sll_ifindex,
                                     from->sll_pkttype, packet, len, wire_len, &seen)) {
             one->reports++;
-            name_device(w, from->sll_ifindex, seen.device);
+            device_name(w->fd, from->sll_ifindex, seen.device);
             w->options.seen(w->options.ctx, one->id, &seen);
         }
     }
