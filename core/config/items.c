@@ -22,9 +22,8 @@ enum {
     SERVER_MAX = 256  /* of a host name */
 };
 
-/* One more element of `size` bytes at the end of *array. 0, -E2BIG or -ENOMEM. */
-static int append(void **array, uint32_t *count, const void *element, size_t size,
-                  struct tb_err *err)
+int tb_item_append(void **array, uint32_t *count, const void *element, size_t size,
+                   struct tb_err *err)
 {
     if (*count >= LIST_MAX)
         return tb_err_set(err, -E2BIG, "more than %d entries", (int) LIST_MAX);
@@ -55,7 +54,7 @@ int tb_item_transfer(void *options, const char *text, struct tb_err *err)
                               "target",
                               text);
     }
-    rc = append(&array, &o->transfer_count, &t, sizeof t, err);
+    rc = tb_item_append(&array, &o->transfer_count, &t, sizeof t, err);
     o->transfers = array;
     return rc;
 }
@@ -69,7 +68,7 @@ int tb_item_clients(void *options, const char *text, struct tb_err *err)
 
     if (rc)
         return rc;
-    rc = append(&array, &o->client_count, &r, sizeof r, err);
+    rc = tb_item_append(&array, &o->client_count, &r, sizeof r, err);
     o->clients = array;
     return rc;
 }

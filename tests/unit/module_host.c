@@ -63,6 +63,7 @@ static void host_learn_note(struct tb_learn *l, uint32_t index, uint64_t note)
 
 static void host_learn_session_note(struct tb_learn *l, uint64_t note)
 {
+    l->session_note = note;
 }
 
 static void host_learn_opaque(struct tb_learn *l)
@@ -131,6 +132,35 @@ static int host_send_captured(struct tb_session *s, size_t offset, size_t len)
     return host_send(s, s->request_data + offset, len);
 }
 
+static void *host_worker_state(const struct tb_session *s)
+{
+    return (void *) (uintptr_t) s->worker;
+}
+
+static struct tb_latency *host_latency_new(void)
+{
+    return calloc(1, sizeof(struct tb_latency));
+}
+
+static void host_latency_free(struct tb_latency *h)
+{
+    free(h);
+}
+
+static void host_latency_add(struct tb_latency *h, uint64_t us)
+{
+    h->count++;
+    h->last_us = us;
+}
+
+static json_t *host_latency_json(struct tb_latency *const *h, size_t count)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += h[i] ? h[i]->count : 0;
+    return json_pack("{s:I}", "count", (json_int_t) n);
+}
+
 static uint64_t host_real_us(const struct tb_session *s)
 {
     return s->real_us;
@@ -185,6 +215,11 @@ static void host_fail_reason(struct tb_session *s, const char *reason)
     snprintf(s->reason, sizeof s->reason, "%s", reason);
 }
 
+static uint64_t host_awaited_sent_us(const struct tb_session *s)
+{
+    return s->sent_us;
+}
+
 const struct tb_host test_host = {
     .abi = TB_MODULE_ABI,
     .size = sizeof(struct tb_host),
@@ -209,6 +244,11 @@ const struct tb_host test_host = {
     .set_timer = host_set_timer,
     .mismatch = host_mismatch,
     .fail_reason = host_fail_reason,
+    .worker_state = host_worker_state,
+    .latency_new = host_latency_new,
+    .latency_free = host_latency_free,
+    .latency_add = host_latency_add,
+    .latency_json = host_latency_json,
     .real_us = host_real_us,
     .hold_us = host_hold_us,
     .run_left_us = host_run_left_us,
@@ -216,6 +256,8 @@ const struct tb_host test_host = {
     .send_request = host_send_request,
     .keep_busy = host_keep_busy,
     .no_timeout = host_no_timeout,
+    .awaited_sent_us = host_awaited_sent_us,
+    .send_kept = host_send,
 };
 
 /* --- for tests -------------------------------------------------------------------------------- */
@@ -248,7 +290,7 @@ void host_learn(const struct tb_module *m, struct tb_learn *l, void *state, enum
     uint64_t offset = *at;
     *at += len;
     if (!l->opaque) /* the host keeps the rest to itself */
-        m->learn_data(l, state, dir, offset, copy, len, 0);
+        m->learn_data(l, state, dir, offset, copy, len, l->now_us);
     free(copy);
 }
 
@@ -262,7 +304,7 @@ enum tb_response_status host_respond(const struct tb_module *m, struct tb_sessio
                                      const void *bytes, size_t len, unsigned flags, size_t *used)
 {
     uint8_t *copy = exact_copy(bytes, len);
-    bool asked = s->first < s->count;
+    bool asked = s->first < s->count || s->greeting;
     *used = SIZE_MAX;
     enum tb_response_status status =
         m->response(s, copy, len, flags | (asked ? 0 : TB_RESPONSE_UNASKED), used);
@@ -270,9 +312,12 @@ enum tb_response_status host_respond(const struct tb_module *m, struct tb_sessio
     assert_in_range(*used, 0, len);
     if (status == TB_RESPONSE_MORE)
         assert_int_equal(*used, len);
+    else if (s->greeting)
+        s->greeting = false;
     else if (asked)
         s->first++;
-    if (s->first == s->count && !s->keeps_busy) { /* nothing awaited: the busy state ends */
+    bool awaits = s->first < s->count || s->greeting;
+    if (!awaits && !s->keeps_busy) { /* the busy state ends */
         if (m->busy_end)
             m->busy_end(s, s->busy);
         memset(s->busy, 0, sizeof s->busy);

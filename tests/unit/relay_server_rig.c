@@ -75,7 +75,7 @@ void rrig_turn(struct rrig *r)
     must(event_base_loop(r->base, EVLOOP_NONBLOCK) >= 0, "event_base_loop");
 }
 
-void rrig_connect(struct rrig *r, struct rrig_peer *p)
+void rrig_dial(const struct rrig *r, struct rrig_peer *p)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons(tb_relay_server_port(r->server)),
@@ -85,6 +85,11 @@ void rrig_connect(struct rrig *r, struct rrig_peer *p)
     p->tls = NULL;
     p->len = p->taken = 0;
     must(p->fd >= 0 && connect(p->fd, (struct sockaddr *) &to, sizeof to) == 0, "connect");
+}
+
+void rrig_connect(struct rrig *r, struct rrig_peer *p)
+{
+    rrig_dial(r, p);
     rrig_turn(r);
 }
 

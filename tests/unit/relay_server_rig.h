@@ -44,6 +44,8 @@ void rrig_close(struct rrig *r);
 /* Let the server do what there is to do now. */
 void rrig_turn(struct rrig *r);
 
+/* Connect only, for those who leave turning the loop to another thread. */
+void rrig_dial(const struct rrig *r, struct rrig_peer *p);
 void rrig_connect(struct rrig *r, struct rrig_peer *p);
 void rrig_disconnect(struct rrig_peer *p);
 void rrig_send(struct rrig *r, struct rrig_peer *p, const void *bytes, size_t len);
