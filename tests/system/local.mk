@@ -4,7 +4,7 @@ SYSTEM_TESTS = \
 	%D%/replay_tun.py %D%/replay_local.py %D%/loss.py %D%/corruption.py %D%/many.py %D%/trouble.py \
 	%D%/hostile.py %D%/bad_input.py %D%/cli.py %D%/kernel.py %D%/mysql.py %D%/comet.py
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captures.py \
-	%D%/comet_client.py \
+	%D%/comet_client.py %D%/comet_lab.py \
 	tests/servers/comet.py tests/servers/connlog.py tests/servers/httpapp.py \
 	tests/servers/lineproto.py tests/servers/make-www.py tests/servers/nginx.conf.in \
 	tests/servers/oddserver.py tests/servers/pushserver.py tests/servers/rawserver.py tests/servers/rude.py \
