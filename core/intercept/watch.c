@@ -10,12 +10,14 @@
 #include <linux/if_packet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "check/watch.h"
+#include "check/sight.h"
 #include "packet/view.h"
 
 enum {
@@ -52,9 +54,10 @@ bool tb_intercept_watch_look(const struct tb_intercept_watch_options *o,
 
     if (tb_ip_parse(packet, len, &ip) < 0)
         return false;
-    if (tb_watch_parse(packet, len, &sight) && sight.kind == TB_SIGHT_REDIRECT &&
+    if (tb_sight_parse(packet, len, &sight) && sight.kind != TB_SIGHT_TCP &&
         tb_addr_eq(&sight.about, client))
-        seen.flags |= TB_RELAY_SEEN_REDIRECT;
+        seen.flags |=
+            sight.kind == TB_SIGHT_REDIRECT ? TB_RELAY_SEEN_REDIRECT : TB_RELAY_SEEN_UNREACHABLE;
     else if (!tb_addr_eq(&ip.src, client) && !tb_addr_eq(&ip.dst, client))
         return false;
     seen.src = ip.src;
@@ -70,15 +73,19 @@ bool tb_intercept_watch_look(const struct tb_intercept_watch_options *o,
     else if (tb_devices_contain(o->devices, device) &&
              tb_intercept_filter_passes(o->filter, packet, len, wire_len))
         seen.flags |= TB_RELAY_SEEN_CAPTURED;
-    char name[IF_NAMESIZE] = "";
-    if_indextoname(device, name);
-    snprintf(seen.device, sizeof seen.device, "%s", name);
     *out = seen;
     return true;
 }
 
 /* --- the socket ---------------------------------------------------------------------------------
  */
+
+/* Not if_indextoname(): it makes a socket, which we may no longer do. */
+static void device_name(int fd, int index, char out[IF_NAMESIZE])
+{
+    struct ifreq r = {.ifr_ifindex = index};
+    snprintf(out, IF_NAMESIZE, "%s", ioctl(fd, SIOCGIFNAME, &r) == 0 ? r.ifr_name : "");
+}
 
 static void report(struct tb_intercept_watch *w, const struct sockaddr_ll *from,
                    const uint8_t *packet, uint32_t len, uint32_t wire_len)
@@ -91,6 +98,7 @@ static void report(struct tb_intercept_watch *w, const struct sockaddr_ll *from,
             tb_intercept_watch_look(&w->options, &one->client, (uint32_t) from->sll_ifindex,
                                     from->sll_pkttype, packet, len, wire_len, &seen)) {
             one->reports++;
+            device_name(w->fd, from->sll_ifindex, seen.device);
             w->options.seen(w->options.ctx, one->id, &seen);
         }
     }
@@ -126,15 +134,17 @@ static int attach_nothing(int fd)
     return attach(fd, &nothing, 1);
 }
 
-/* Everything of the addresses that are watched now, and all redirects. */
+/* Everything of the addresses that are watched now, and all that ICMP says of where packets cannot,
+ * or need not, go. */
 static void set_filter(struct tb_intercept_watch *w)
 {
-    static const char redirects[] = "(icmp and icmp[0] = 5) or (icmp6 and ip6[40] = 137)";
-    char text[sizeof redirects + WATCHERS * (TB_ADDR_TEXT + 16)], addr[TB_ADDR_TEXT];
+    static const char icmp[] = "(icmp and (icmp[0] = 3 or icmp[0] = 5)) or "
+                               "(icmp6 and (ip6[40] = 1 or ip6[40] = 137))";
+    char text[sizeof icmp + WATCHERS * (TB_ADDR_TEXT + 16)], addr[TB_ADDR_TEXT];
     struct sock_filter *program = calloc(TB_EXPRESSION_MAX, sizeof *program);
     struct tb_expression *e = NULL;
     struct tb_err err = {""};
-    size_t at = (size_t) snprintf(text, sizeof text, "%s", redirects);
+    size_t at = (size_t) snprintf(text, sizeof text, "%s", icmp);
     bool any = false;
 
     for (uint32_t i = 0; i < WATCHERS; i++) {
