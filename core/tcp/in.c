@@ -157,7 +157,7 @@ static void grow_cwnd(const struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t ac
     if (b->cwnd < b->ssthresh)
         b->cwnd += (uint32_t) (acked < most ? acked : most);
     else
-        b->cwnd += (uint32_t) ((uint64_t) c->mss * c->mss / b->cwnd) + 1;
+        b->cwnd += (uint32_t) ((uint64_t) c->mss * (acked < b->cwnd ? acked : b->cwnd) / b->cwnd);
 }
 
 static void leave_or_go_on_recovery(struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t acked)
@@ -228,8 +228,9 @@ static void new_ack(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy
 
 static void enter_recovery(struct tb_tcp *c, struct tb_tcp_busy *b)
 {
-    /* RFC 5681 §3.2 (2): without what limited transmit has sent. */
-    uint64_t half = (b->first_dup_max - c->snd_una) / 2, least = 2u * c->mss;
+    /* RFC 5681 §3.2 (2): without what limited transmit has sent. Nor without what ACKs of this very
+     * turn have taken away: nothing could be sent in its place yet. */
+    uint64_t half = b->flight / 2, least = 2u * c->mss;
 
     b->ssthresh = (uint32_t) (half > least ? half : least);
     b->cwnd = b->ssthresh + (b->sacked.count ? 0 : DUPACKS_TO_RECOVER * c->mss);
@@ -241,8 +242,6 @@ static void enter_recovery(struct tb_tcp *c, struct tb_tcp_busy *b)
 /* An ACK that acknowledges nothing new while data is in flight (RFC 5681 §2). */
 static void duplicate_ack(struct tb_tcp *c, struct tb_tcp_busy *b, bool sacked_more)
 {
-    if (b->dupacks == 0)
-        b->first_dup_max = b->snd_max;
     if (b->dupacks < UINT8_MAX)
         b->dupacks++;
     if (c->flags & TB_TCP_RECOVERY) {
@@ -293,15 +292,16 @@ static void take_window(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
     c->snd_wl1 = seg->seq;
 }
 
-/* Does this ACK of nothing new say that a segment arrived out of order? With SACK it is the blocks
- * that tell (RFC 6675 §2), without it has to change nothing at all (RFC 5681 §2). */
-static bool is_repeated_ack(const struct tb_tcp *c, const struct tb_segment *seg, bool sacked_more)
+/* Does this ACK say that a segment arrived out of order? With SACK it is the blocks that tell,
+ * whatever else it says (RFC 6675 §2); without it has to change nothing at all (RFC 5681 §2). */
+static bool is_repeated_ack(const struct tb_tcp *c, const struct tb_segment *seg, bool is_new,
+                            bool sacked_more)
 {
     uint32_t window = (uint32_t) seg->window << c->snd_wscale;
 
     if (c->flags & TB_TCP_USES_SACK)
         return sacked_more;
-    return seg->payload_len == 0 && !(seg->flags & TB_TCP_FIN) && window == c->snd_wnd &&
+    return !is_new && seg->payload_len == 0 && !(seg->flags & TB_TCP_FIN) && window == c->snd_wnd &&
            window > 0;
 }
 
@@ -325,8 +325,9 @@ static bool take_ack(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_s
     if (is_new) {
         new_ack(env, c, b, (uint64_t) ack, seg);
         *events |= TB_TCP_EV_ACKED;
-    } else if (b && ack == (int64_t) c->snd_una && snd_max > c->snd_una &&
-               is_repeated_ack(c, seg, sacked_more)) {
+    }
+    if (b && ack == (int64_t) c->snd_una && snd_max > c->snd_una &&
+        is_repeated_ack(c, seg, is_new, sacked_more)) {
         duplicate_ack(c, b, sacked_more);
     }
     if (ack >= (int64_t) c->snd_una)

@@ -460,6 +460,8 @@ void tb_tcp_output(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp
         if (c->flags & TB_TCP_RTX_FIRST)
             send_first(env, c, b, path);
         send_by_sack(env, c, b, path);
+        if (b->dupacks == 0)
+            b->flight = b->snd_max - c->snd_una;
         if (c->flags & TB_TCP_PROBE)
             send_probe(env, c, path);
         arm_retransmission(env, c, b);
