@@ -8,9 +8,15 @@ bench_io_bench_SOURCES = %D%/io_bench.c
 bench_io_bench_CFLAGS = $(AM_CFLAGS)
 bench_io_bench_LDADD = core/libtbcore.la
 
-EXTRA_DIST += %D%/goodput %D%/run %D%/README.md
+EXTRA_DIST += %D%/goodput %D%/run %D%/million %D%/README.md
 
 noinst_PROGRAMS += bench/engine
 bench_engine_SOURCES = %D%/engine.c
 bench_engine_CFLAGS = $(AM_CFLAGS)
 bench_engine_LDADD = core/libtbcore.la
+
+noinst_PROGRAMS += bench/relay_bench
+bench_relay_bench_SOURCES = %D%/relay_bench.c tests/unit/relay_server_rig.c \
+	tests/unit/relay_server_rig.h
+bench_relay_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+bench_relay_bench_LDADD = core/libtbcore.la

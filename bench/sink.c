@@ -51,7 +51,7 @@ struct options {
 /* Written by one worker, read by the parent. A cache line of its own each. */
 struct counters {
     _Alignas(128) uint64_t accepted;
-    uint64_t closed, resets, requests, bytes_in, bytes_out, bad, no_fd;
+    uint64_t closed, resets, requests, bytes_in, bytes_out, bad, no_fd, pushes;
 };
 
 /* A connection, indexed by its descriptor. */
@@ -78,7 +78,8 @@ struct worker {
     char in[IN_BYTES], out[OUT_BYTES];
 };
 
-static const char PUSH_CHUNK[] = "16\r\nevent: push\ndata: 1\n\r\n\r\n";
+/* An event that carries its time, microseconds since 1970, as a chunk. */
+#define PUSH_CHUNK "25\r\nevent: push\ndata: %016llu\n\r\n\r\n"
 
 static void die(const char *what)
 {
@@ -325,15 +326,22 @@ static void push(struct worker *w)
 {
     uint64_t ticks;
 
+    char chunk[64];
+    struct timespec now;
+
     if (read(w->timer, &ticks, sizeof ticks) != sizeof ticks)
         return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int len = snprintf(chunk, sizeof chunk, PUSH_CHUNK,
+                       (unsigned long long) now.tv_sec * 1000000 +
+                           (unsigned long long) now.tv_nsec / 1000);
     for (size_t fd = w->slice; fd < w->conn_count; fd += PUSH_SLICES) {
         struct conn *c = &w->conns[fd];
         if (!c->open || !c->streaming || c->unsent)
             continue;
         w->out_len = 0;
-        if (put(w, (int) fd, PUSH_CHUNK, sizeof PUSH_CHUNK - 1))
-            flush(w, (int) fd);
+        if (put(w, (int) fd, chunk, (size_t) len) && flush(w, (int) fd))
+            w->count->pushes++;
     }
     w->slice = (w->slice + 1) % PUSH_SLICES;
 }
@@ -478,17 +486,18 @@ static void print_counters(const struct options *o, const struct counters *per_w
         sum.bytes_out += c->bytes_out;
         sum.bad += c->bad;
         sum.no_fd += c->no_fd;
+        sum.pushes += c->pushes;
     }
     clock_gettime(CLOCK_MONOTONIC, &now);
     fprintf(f,
             "{\"t_s\": %.6f, \"accepted\": %llu, \"open\": %lld, \"resets\": %llu, "
             "\"requests\": %llu, \"bytes_in\": %llu, \"bytes_out\": %llu, \"bad\": %llu, "
-            "\"no_fd\": %llu}\n",
+            "\"no_fd\": %llu, \"pushes\": %llu}\n",
             (double) now.tv_sec + (double) now.tv_nsec / 1e9, (unsigned long long) sum.accepted,
             (long long) (sum.accepted - sum.closed), (unsigned long long) sum.resets,
             (unsigned long long) sum.requests, (unsigned long long) sum.bytes_in,
             (unsigned long long) sum.bytes_out, (unsigned long long) sum.bad,
-            (unsigned long long) sum.no_fd);
+            (unsigned long long) sum.no_fd, (unsigned long long) sum.pushes);
     if (o->stats)
         fclose(f);
     else

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 bin_PROGRAMS += tcpburn
-tcpburn_SOURCES = %D%/tcpburn.c %D%/dry.c %D%/remarks.c %D%/replay.c %D%/replay.h
+tcpburn_SOURCES = %D%/tcpburn.c %D%/dry.c %D%/remarks.c %D%/replay.c %D%/replay.h \
+	%D%/replay_io.c
 tcpburn_LDADD = core/libtbcore.la
 tcpburn_CFLAGS = $(AM_CFLAGS)
+
+bin_PROGRAMS += intercept
+intercept_SOURCES = %D%/intercept.c
+intercept_LDADD = core/libtbcore.la
+intercept_CFLAGS = $(AM_CFLAGS)

@@ -6,7 +6,6 @@
 #include "replay.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/siphash.h"
-#include "io/backends.h"
 
 /* --- where responses come from --------------------------------------------------------------- */
 
@@ -43,12 +41,6 @@ static bool is_local(const struct tb_addr *a)
 static int choose_mode(struct tb_replay *r, struct tb_err *err)
 {
     r->mode = r->options->mode;
-    if (r->mode == TB_MODE_INTERCEPT)
-        return tb_err_set(
-            err, -ENOTSUP,
-            "-s with an assistant host is not in this version yet: use --tun when the "
-            "target runs on this machine, or -s local:DEVICE when the target routes "
-            "the client addresses to this host");
     if (r->mode != TB_MODE_DEFAULT)
         return 0;
     r->mode = TB_MODE_TUN;
@@ -106,9 +98,6 @@ int tb_replay_prepare(struct tb_replay *r, struct tb_err *err)
     const struct tb_options *o = r->options;
 
     r->writer.fd = -1;
-    if (o->check_target)
-        return tb_err_set(err, -ENOTSUP,
-                          "--check-target comes in a later version: use --check here");
     int rc = o->dry_run ? 0 : choose_mode(r, err);
     if (rc < 0)
         return rc;
@@ -284,81 +273,6 @@ int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
         return tb_err_set(err, rc, "out of memory for the schedule");
     configure(r);
     return 0;
-}
-
-/* --- packet I/O
- * --------------------------------------------------------------------------------------- */
-
-/* Receive instances of all workers at once, a sender for each. */
-static int open_local(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
-{
-    struct tb_io **rx = calloc(r->workers, sizeof(struct tb_io *));
-    uint32_t joined = 0;
-
-    if (!rx)
-        return tb_err_set(err, -ENOMEM, "out of memory");
-    int rc = tb_capture_open(s, r->options->local_device, rx, err);
-    if (rc < 0)
-        goto out;
-    for (; joined < r->workers && rc == 0; joined += rc == 0) {
-        struct tb_io *tx = NULL;
-        rc = r->options->pcap_send ? tb_link_open(s, &tx, err) : tb_raw_open(s, &tx, err);
-        if (rc == 0)
-            rc = tb_io_join(tx, rx[joined], &r->ios[joined], err);
-        if (rc < 0)
-            tb_io_close(tx);
-    }
-    for (; joined < r->workers; joined++)
-        tb_io_close(rx[joined]);
-out:
-    free(rx);
-    return rc;
-}
-
-static int open_tun(struct tb_replay *r, const struct tb_io_setup *s, struct tb_err *err)
-{
-    int rc = tb_tun_open(s, r->ios, err);
-
-    if (rc < 0)
-        memset(r->ios, 0, r->workers * sizeof(struct tb_io *));
-    return rc;
-}
-
-int tb_replay_open(struct tb_replay *r, struct tb_err *err)
-{
-    const struct tb_options *o = r->options;
-    int rc = 0;
-    uint32_t n = o->transfer_count;
-    struct tb_io_range *clients = calloc(o->client_count + 1, sizeof *clients);
-    uint8_t(*macs)[6] = calloc(2 * (size_t) n, sizeof *macs);
-    r->ios = calloc(r->workers, sizeof(struct tb_io *));
-    if (!clients || !macs || !r->ios) {
-        rc = tb_err_set(err, -ENOMEM, "out of memory");
-        goto out;
-    }
-    for (uint32_t i = 0; i < o->client_count; i++)
-        clients[i] = (struct tb_io_range){o->clients[i].first, o->clients[i].count};
-    for (uint32_t i = 0; i < n; i++) {
-        memcpy(macs[i], o->transfers[i].src_mac, 6);
-        memcpy(macs[n + i], o->transfers[i].dst_mac, 6);
-    }
-    struct tb_io_setup s = {
-        .clients = clients,
-        .client_count = o->client_count,
-        .targets = r->targets,
-        .target_count = n,
-        .workers = r->workers,
-        .mtu = o->mtu,
-        .src_macs = (const uint8_t(*)[6]) macs,
-        .dst_macs = (const uint8_t(*)[6])(macs + n),
-        .output_devices = (const char *const *) o->outputs.item,
-        .output_device_count = o->outputs.count,
-    };
-    rc = r->mode == TB_MODE_TUN ? open_tun(r, &s, err) : open_local(r, &s, err);
-out:
-    free(clients);
-    free(macs);
-    return rc;
 }
 
 /* --- playing
@@ -541,6 +455,7 @@ int tb_replay_report(struct tb_replay *r, struct tb_err *err)
         .max_rss_bytes = (uint64_t) usage.ru_maxrss * 1024,
         .interrupted = *r->stop != 0,
     };
+    tb_replay_channel(r, &in.channel);
     bool to_stdout = r->options->report && strcmp(r->options->report, "-") == 0;
     tb_report_summary(&in, to_stdout ? stderr : stdout);
     int rc = r->options->report ? write_report(r, &in, err) : 0;
@@ -553,6 +468,7 @@ void tb_replay_free(struct tb_replay *r)
     for (uint32_t i = 0; r->ios && i < r->workers; i++)
         tb_io_close(r->ios[i]);
     free(r->ios);
+    free(r->channels);
     tb_report_writer_stop(&r->writer);
     free(r->timeline);
     tb_pacing_fini(&r->pacing);

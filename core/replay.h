@@ -29,7 +29,9 @@ struct tb_replay {
     struct tb_endpoint *targets, *services;
     uint32_t workers;
     uint64_t seed;
-    struct tb_io **ios; /* one per worker */
+    struct tb_io **ios;      /* one per worker */
+    struct tb_io **channels; /* the receiving parts of `ios` with -s SERVER; else NULL */
+    uint32_t server_count;   /* of these */
     struct tb_report_writer writer;
     struct tb_status status;
     struct tb_timeline_row *timeline;
@@ -41,9 +43,12 @@ struct tb_replay {
 int tb_replay_prepare(struct tb_replay *r, struct tb_err *err); /* mode, writer of the report */
 int tb_replay_load(struct tb_replay *r, struct tb_err *err);    /* modules, capture files */
 int tb_replay_plan(struct tb_replay *r, struct tb_err *err);    /* users, addresses, schedule */
-int tb_replay_open(struct tb_replay *r, struct tb_err *err);    /* packet I/O, report file */
+int tb_replay_open(struct tb_replay *r, struct tb_err *err);    /* packet I/O (replay_io.c) */
 int tb_replay_play(struct tb_replay *r, struct tb_err *err);    /* the run itself */
 void tb_replay_free(struct tb_replay *r);
+
+/* How the intercept channel did; all zero without one. */
+void tb_replay_channel(const struct tb_replay *r, struct tb_report_channel *out);
 
 /* Log what of the capture may surprise: after planning. */
 void tb_replay_remarks(const struct tb_replay *r);

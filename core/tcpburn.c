@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "check/check.h"
+#include "check/target.h"
 #include "config/options.h"
 #include "replay.h"
 
@@ -126,8 +127,9 @@ int main(int argc, char **argv)
         status = TB_EXIT_OK;
     } else if (settle_in(&options, &err) < 0) {
         status = complain(&err, TB_EXIT_USAGE);
-    } else if (options.check) {
-        int rc = tb_check_run(&options, stdout, &err);
+    } else if (options.check || options.check_target) {
+        int rc = options.check_target ? tb_check_target_run(&options, stdout, &err)
+                                      : tb_check_run(&options, stdout, &err);
         status = rc < 0 ? complain(&err, tb_process_status(rc)) : rc;
     } else {
         catch_signals();

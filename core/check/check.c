@@ -12,18 +12,32 @@
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/rng.h"
 #include "check/findings.h"
 #include "check/host.h"
+#include "check/path.h"
 #include "check/probe.h"
+#include "check/watch.h"
+#include "check/words.h"
 #include "io/backends.h"
 #include "io/netlink.h"
 #include "io/overlap.h"
 
-/* All in all well under five seconds: 1 s for connecting, 0.3 + 0.6 + 1.2 s for the handshake. */
-enum { TARGETS_MAX = 64, CONNECT_US = 1000000, TRIES = 3, FIRST_WAIT_US = 300000 };
+/* All in all about five seconds at most: 1 s for connecting, 0.3 + 0.6 + 1.2 s for the handshake
+ * and for what follows it. */
+enum {
+    TARGETS_MAX = 64,
+    PROBES_MAX = TB_ASSISTANT_CLIENTS_MAX,
+    CONNECT_US = 1000000,
+    GREET_US = 1500000, /* for an intercept to say WELCOME */
+    MARK_US = 300000,   /* for a connection that only has to be seen */
+    LINGER_US = 100000, /* for sightings that are still on their way */
+    TRIES = 3,
+    FIRST_WAIT_US = 300000
+};
 enum { EXIT_ENVIRONMENT = 3, PORT_FIRST = 20000, PORT_COUNT = 40000 };
 
 /* One target address and port; several transfers may share it. */
@@ -48,6 +62,13 @@ struct check {
     struct tb_io_range *ranges;
     struct tb_endpoint *endpoints;
     uint8_t (*src_macs)[6], (*dst_macs)[6];
+    /* the handshakes */
+    struct tb_probe probes[PROBES_MAX];
+    struct tb_path paths[PROBES_MAX];
+    bool secondary[PROBES_MAX]; /* the last address of a range whose first is probed, too */
+    uint32_t probe_count;
+    struct tb_assistants assistants; /* -s ASSISTANT */
+    int watch_fd;                    /* -1: none */
 };
 
 /* --- what is to be checked -------------------------------------------------------------------- */
@@ -170,18 +191,17 @@ static void check_tun_target(struct check *c, const struct target *t)
     }
 }
 
-static void check_local_target(struct check *c, const struct target *t)
+static void check_remote_target(struct check *c, const struct target *t)
 {
     char device[IF_NAMESIZE] = "";
 
     if (t->local) {
         tb_findings_add(&c->list, TB_FINDING_WRONG,
-                        "the target %s is on this host: use --tun instead of -s local:%s", t->text,
-                        c->o->local_device);
+                        "the target %s is on this host: use --tun instead of -s", t->text);
         return;
     }
     if_indextoname(t->route.ifindex, device);
-    if (strcmp(device, c->o->local_device))
+    if (c->mode == TB_MODE_LOCAL && strcmp(device, c->o->local_device))
         tb_findings_add(&c->list, TB_FINDING_NOTE,
                         "the target %s is reached through %s, its responses are awaited on %s",
                         t->text, device, c->o->local_device);
@@ -207,7 +227,7 @@ static void check_host(struct check *c)
     tb_host_check_capabilities(&c->list);
     if (c->mode == TB_MODE_TUN)
         tb_host_check_tun(&c->list);
-    else
+    else if (c->mode == TB_MODE_LOCAL)
         tb_host_check_device(&c->list, c->o->local_device);
     for (uint32_t i = 0; i < c->count; i++) {
         if (!c->targets[i].routed)
@@ -215,7 +235,7 @@ static void check_host(struct check *c)
         if (c->mode == TB_MODE_TUN)
             check_tun_target(c, &c->targets[i]);
         else
-            check_local_target(c, &c->targets[i]);
+            check_remote_target(c, &c->targets[i]);
     }
     check_ranges(c);
 }
@@ -258,7 +278,7 @@ static void check_servers(struct check *c)
 
     for (uint32_t i = 0; i < c->count; i++)
         at[i] = c->targets[i].at;
-    tb_host_connect(at, c->count, CONNECT_US, results);
+    tb_host_connect(at, c->count, CONNECT_US, 0, results);
     for (uint32_t i = 0; i < c->count; i++)
         if (c->targets[i].routed)
             explain_connect(c, &c->targets[i], results[i]);
@@ -266,97 +286,57 @@ static void check_servers(struct check *c)
 
 /* --- the handshake ---------------------------------------------------------------------------- */
 
-/* The smallest network that holds the range, for a route. */
-static const char *network_of(const struct tb_io_range *r, char buf[TB_PREFIX_TEXT])
+static void add_probe(struct check *c, const struct target *t, const struct tb_io_range *range,
+                      struct tb_addr client, bool secondary, struct tb_rng *rng)
 {
-    struct tb_addr last = tb_range_last(r);
-    struct tb_prefix p = {.addr = r->first, .bits = 128};
-
-    for (unsigned bit = 0; bit < 128; bit++) {
-        uint8_t mask = (uint8_t) (0x80u >> bit % 8);
-        if ((r->first.b[bit / 8] ^ last.b[bit / 8]) & mask) {
-            p.bits = (uint8_t) bit;
-            break;
-        }
-    }
-    for (unsigned bit = p.bits; bit < 128; bit++)
-        p.addr.b[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
-    return tb_prefix_format(&p, buf);
-}
-
-static const struct tb_io_range *range_for(const struct check *c, const struct target *t)
-{
-    bool v4 = tb_addr_is_v4(&t->at.addr);
-
-    for (uint32_t i = 0; i < c->setup.client_count; i++)
-        if (tb_addr_is_v4(&c->ranges[i].first) == v4)
-            return &c->ranges[i];
-    return NULL;
-}
-
-static void explain_silence(struct check *c, const struct target *t)
-{
-    const struct tb_io_range *range = range_for(c, t);
-    bool v4 = tb_addr_is_v4(&t->at.addr);
-    char network[TB_PREFIX_TEXT], here[TB_ADDR_TEXT] = "THIS-HOST";
-    struct tb_addr address;
-    struct tb_finding *f;
-
-    network_of(range, network);
-    f = tb_findings_add(
-        &c->list, TB_FINDING_WRONG, "%s answers this host, but not the client addresses %s%s",
-        t->text, network,
-        c->mode == TB_MODE_LOCAL ? ": the target needs a route for them through this host" : "");
-    if (c->mode == TB_MODE_LOCAL) {
-        if (tb_host_address_of(c->o->local_device, v4, &address))
-            tb_addr_format(&address, here);
-        tb_finding_command(f, "sudo ip%s route add %s via %s   (on the target)", v4 ? "" : " -6",
-                           network, here);
-        if (v4) {
-            f = tb_findings_add(&c->list, TB_FINDING_NOTE,
-                                "with that route in place already: the target may drop packets by "
-                                "reverse-path filtering, or a firewall may");
-            tb_finding_command(f, "sudo sysctl -w net.ipv4.conf.all.rp_filter=0 "
-                                  "net.ipv4.conf.DEVICE.rp_filter=0   (on the target)");
-        }
+    if (c->probe_count == PROBES_MAX)
         return;
-    }
-    int all = tb_host_sysctl("net/ipv4/conf/all/rp_filter");
-    int preset = tb_host_sysctl("net/ipv4/conf/default/rp_filter");
-    if (v4 && (all == 1 || preset == 1)) {
-        f = tb_findings_add(&c->list, TB_FINDING_NOTE,
-                            "reverse-path filtering is strict here (rp_filter: all %d, default %d) "
-                            "and may drop packets from client addresses",
-                            all, preset);
-        tb_finding_command(f, "sudo sysctl -w net.ipv4.conf.all.rp_filter=0 "
-                              "net.ipv4.conf.default.rp_filter=0");
-    }
-    f = tb_findings_add(&c->list, TB_FINDING_NOTE,
-                        "a packet filter here may drop packets from client addresses: let them "
-                        "pass");
-    tb_finding_command(f, "sudo nft list ruleset; sudo iptables -S");
+    uint32_t i = c->probe_count++;
+    c->probes[i] = (struct tb_probe){
+        .client = {client, (uint16_t) (PORT_FIRST + tb_rng_below(rng, PORT_COUNT))},
+        .target = t->at,
+        .transfer = t->transfer,
+        .isn = (uint32_t) tb_rng_next(rng),
+    };
+    c->paths[i] = (struct tb_path){
+        .o = c->o,
+        .mode = c->mode,
+        .target = t->text,
+        .range = range,
+        .probe = &c->probes[i],
+        .assistants = c->mode == TB_MODE_INTERCEPT ? &c->assistants : NULL,
+    };
+    c->secondary[i] = secondary;
 }
 
-static void explain_probe(struct check *c, const struct target *t, const struct tb_probe *p)
+/* Every target from the first address of every range, and from the last, which tells whether the
+ * target's route holds the whole range; through TUN that goes without saying. */
+static void plan_probes(struct check *c)
 {
-    char client[TB_ADDR_TEXT];
+    struct tb_rng rng = {tb_clock_real_us()};
 
-    tb_addr_format(&p->client.addr, client);
-    switch (p->answer) {
-    case TB_PROBE_SYN_ACK:
-        tb_findings_add(&c->list, TB_FINDING_OK, "handshake from %s to %s took %llu us", client,
-                        t->text, (unsigned long long) p->took_us);
-        break;
-    case TB_PROBE_RST:
-        tb_findings_add(&c->list, TB_FINDING_WRONG,
-                        "%s answers this host, but resets connections from %s: a firewall or the "
-                        "server's access list refuses the client addresses",
-                        t->text, client);
-        break;
-    case TB_PROBE_SILENCE:
-        explain_silence(c, t);
-        break;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct target *t = &c->targets[i];
+        bool v4 = tb_addr_is_v4(&t->at.addr);
+        if (t->dead || !t->routed)
+            continue;
+        for (uint32_t k = 0; k < c->setup.client_count; k++) {
+            const struct tb_io_range *range = &c->ranges[k];
+            if (tb_addr_is_v4(&range->first) != v4)
+                continue;
+            add_probe(c, t, range, range->first, false, &rng);
+            if (range->count > 1 && c->mode != TB_MODE_TUN)
+                add_probe(c, t, range, tb_range_last(range), true, &rng);
+        }
     }
+}
+
+static int open_receiver(struct check *c, struct tb_io **rx, struct tb_err *err)
+{
+    if (c->mode == TB_MODE_LOCAL)
+        return tb_capture_open(&c->setup, c->o->local_device, rx, err);
+    *rx = &c->assistants.io;
+    return 0;
 }
 
 static int open_io(struct check *c, struct tb_io **out, struct tb_err *err)
@@ -366,7 +346,7 @@ static int open_io(struct check *c, struct tb_io **out, struct tb_err *err)
 
     if (c->mode == TB_MODE_TUN)
         return tb_tun_open(&c->setup, out, err);
-    rc = tb_capture_open(&c->setup, c->o->local_device, &rx, err);
+    rc = open_receiver(c, &rx, err);
     if (!rc)
         rc = c->o->pcap_send ? tb_link_open(&c->setup, &tx, err) : tb_raw_open(&c->setup, &tx, err);
     if (!rc)
@@ -378,39 +358,152 @@ static int open_io(struct check *c, struct tb_io **out, struct tb_err *err)
     return rc;
 }
 
-static void check_handshakes(struct check *c)
+/* Greet the intercept servers; false when none is of use. */
+static bool greet_assistants(struct check *c)
 {
-    static const struct tb_probe_patience patience = {TRIES, FIRST_WAIT_US};
-    struct tb_probe probes[TARGETS_MAX];
-    const struct target *probed[TARGETS_MAX];
-    struct tb_rng rng = {tb_clock_real_us()};
-    struct tb_io *io = NULL;
+    struct tb_assistants *a = &c->assistants;
+    struct tb_addr clients[PROBES_MAX];
     struct tb_err why = {""};
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < c->count; i++) {
-        const struct target *t = &c->targets[i];
-        if (t->dead || !t->routed)
-            continue;
-        probed[count] = t;
-        probes[count++] = (struct tb_probe){
-            .client = {range_for(c, t)->first,
-                       (uint16_t) (PORT_FIRST + tb_rng_below(&rng, PORT_COUNT))},
-            .target = t->at,
-            .transfer = t->transfer,
-            .isn = (uint32_t) tb_rng_next(&rng),
-        };
+    for (uint32_t i = 0; i < c->o->intercepts.count && a->count < TB_ASSISTANTS_MAX; i++) {
+        struct tb_assistant *item = &a->item[a->count++];
+        /* The option's reader has seen to it that this works. */
+        (void) tb_server_parse(c->o->intercepts.item[i], (uint16_t) c->o->intercept_port,
+                               &item->at);
+        tb_endpoint_format(&item->at, item->text);
     }
-    if (!count)
+    for (uint32_t i = 0; i < c->probe_count; i++) {
+        uint32_t known = 0;
+        while (known < count && !tb_addr_eq(&clients[known], &c->probes[i].client.addr))
+            known++;
+        if (known == count)
+            clients[count++] = c->probes[i].client.addr;
+    }
+    if (tb_assistants_open(a, c->o->psk_file, clients, count, GREET_US, &why)) {
+        tb_findings_add(&c->list, TB_FINDING_WRONG, "%s", why.text);
+        return false;
+    }
+    return tb_path_explain_assistants(a, &c->list);
+}
+
+/* What this host's devices showed of the probes, since they were sent. */
+static void look_here(struct check *c)
+{
+    struct tb_sight s;
+
+    while (c->watch_fd >= 0 && tb_watch_next(c->watch_fd, &s)) {
+        if (s.kind != TB_SIGHT_TCP)
+            continue;
+        for (uint32_t i = 0; i < c->probe_count; i++) {
+            const struct tb_probe *p = &c->probes[i];
+            struct tb_path_here *here = &c->paths[i].here;
+            if (s.outgoing && s.seq == p->isn && s.dport == p->target.port) {
+                bool as_made = tb_addr_eq(&s.src, &p->client.addr);
+                here->left |= as_made;
+                here->changed |= !as_made;
+                here->as = as_made ? here->as : s.src;
+            } else if (!s.outgoing && tb_addr_eq(&s.dst, &p->client.addr) &&
+                       s.dport == p->client.port && s.ack == p->isn + 1) {
+                here->answered = true;
+                if_indextoname(s.ifindex, here->device);
+            }
+        }
+    }
+}
+
+/* A firewall's refusals are told from those of no matter here. */
+static void run_probes(struct check *c, struct tb_io *io)
+{
+    static const struct tb_probe_patience patience = {TRIES, FIRST_WAIT_US};
+    struct tb_err unimportant;
+    /* Frames sent at the link layer pass by the place where we look. */
+    bool look = c->mode != TB_MODE_TUN && !c->o->pcap_send;
+
+    if (c->mode == TB_MODE_TUN || tb_watch_open(&c->watch_fd, &unimportant))
+        c->watch_fd = -1;
+    tb_probe_run(io, c->probes, c->probe_count, &patience);
+    if (c->mode == TB_MODE_INTERCEPT)
+        tb_assistants_listen(&c->assistants, LINGER_US);
+    look_here(c);
+    for (uint32_t i = 0; i < c->probe_count; i++) {
+        c->paths[i].refused_sends = io->counters.eperm;
+        c->paths[i].here.looked = look && c->watch_fd >= 0;
+        c->paths[i].here.changed &= !c->paths[i].here.left;
+    }
+    if (c->watch_fd >= 0)
+        close(c->watch_fd);
+    c->watch_fd = -1;
+}
+
+/* Ordinary connections that --check-target knows by their MSS: what was to come has been sent. */
+static void mark_the_end(struct check *c)
+{
+    struct tb_endpoint at[TARGETS_MAX];
+    int results[TARGETS_MAX];
+
+    for (uint32_t i = 0; i < c->count; i++)
+        at[i] = c->targets[i].at;
+    tb_host_connect(at, c->count, MARK_US, TB_PROBE_MARK, results);
+}
+
+/* One finding for what works of a target, the reasons for the first that does not. */
+static void explain_probes(struct check *c, const struct target *t)
+{
+    const struct tb_path *works = NULL, *fails = NULL, *last_fails = NULL;
+
+    for (uint32_t i = 0; i < c->probe_count; i++) {
+        const struct tb_path *p = &c->paths[i];
+        if (p->target != t->text)
+            continue;
+        if (tb_path_works(p))
+            works = works ? works : p;
+        else if (c->secondary[i])
+            last_fails = last_fails ? last_fails : p;
+        else
+            fails = fails ? fails : p;
+    }
+    if (fails)
+        tb_path_explain(fails, &c->list);
+    if (last_fails && !fails) {
+        char client[TB_ADDR_TEXT], command[TB_WORDS_COMMAND];
+        struct tb_finding *f = tb_findings_add(
+            &c->list, TB_FINDING_NOTE,
+            "the path works for the first client address, but not for the last, %s: does the "
+            "target's route hold the whole range? Few users do not need it",
+            tb_addr_format(&last_fails->probe->client.addr, client));
+        tb_finding_command(f, "%s", tb_words_check_target(c->o, command));
+    }
+    if (works && !fails) {
+        if (works->assistants)
+            tb_path_explain_extras(works, &c->list);
+        tb_path_explain(works, &c->list);
+    }
+}
+
+static void check_handshakes(struct check *c)
+{
+    struct tb_io *io = NULL;
+    struct tb_err why = {""};
+    bool all_work = true;
+
+    plan_probes(c);
+    if (c->mode == TB_MODE_INTERCEPT && !greet_assistants(c))
+        return;
+    if (!c->probe_count)
         return;
     if (open_io(c, &io, &why)) {
         tb_findings_add(&c->list, TB_FINDING_WRONG, "%s", why.text);
         return;
     }
-    tb_probe_run(io, probes, count, &patience);
+    run_probes(c, io);
     tb_io_close(io);
-    for (uint32_t i = 0; i < count; i++)
-        explain_probe(c, probed[i], &probes[i]);
+    for (uint32_t i = 0; i < c->probe_count; i++)
+        all_work &= tb_path_works(&c->paths[i]);
+    if (!all_work && c->mode != TB_MODE_TUN)
+        mark_the_end(c);
+    for (uint32_t i = 0; i < c->count; i++)
+        explain_probes(c, &c->targets[i]);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
@@ -426,10 +519,6 @@ static int examine(struct check *c, struct tb_err *err)
     collect_targets(c);
     look_up_routes(c);
     choose_mode(c);
-    if (c->mode == TB_MODE_INTERCEPT)
-        return tb_err_set(err, -ENOTSUP,
-                          "--check knows --tun and -s local:IFACE; intercept servers come in a "
-                          "later version");
     if (c->mode != TB_MODE_DEFAULT)
         check_host(c);
     /* Without privilege, or against what this host uses itself, a handshake tells nothing. */
@@ -444,7 +533,9 @@ static void conclude(const struct check *c, FILE *out)
 {
     const struct tb_finding *last = &c->list.item[c->list.count - 1];
 
-    /* The handshakes come last: with nothing wrong, the last finding is one that worked. */
+    /* The handshakes come last: the last thing that is fine is one that worked. */
+    while (last > c->list.item && last->level != TB_FINDING_OK)
+        last--;
     if (tb_findings_wrong(&c->list))
         fputs("\nthe path is not free: mend what is marked WRONG, from the top\n", out);
     else
@@ -462,7 +553,7 @@ int tb_check_run(const struct tb_options *o, FILE *out, struct tb_err *err)
         return EXIT_ENVIRONMENT;
     }
     c->o = o;
-    c->nl.fd = -1;
+    c->nl.fd = c->watch_fd = -1;
     rc = examine(c, err);
     tb_findings_print(&c->list, out);
     if (!rc)
@@ -470,6 +561,7 @@ int tb_check_run(const struct tb_options *o, FILE *out, struct tb_err *err)
     wrong = tb_findings_wrong(&c->list);
     if (!rc && wrong)
         rc = tb_err_set(err, -ENETUNREACH, "--check: %s", wrong->text);
+    tb_assistants_close(&c->assistants);
     tb_nl_close(&c->nl);
     free(c->ranges);
     free(c->endpoints);

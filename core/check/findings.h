@@ -16,7 +16,7 @@ enum tb_finding_level {
     TB_FINDING_WRONG /* forbids */
 };
 
-enum { TB_FINDINGS_MAX = 128, TB_FINDING_TEXT = 320, TB_FINDING_COMMAND = 256 };
+enum { TB_FINDINGS_MAX = 128, TB_FINDING_TEXT = 448, TB_FINDING_COMMAND = 512 };
 
 struct tb_finding {
     enum tb_finding_level level;

@@ -11,6 +11,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,9 +155,32 @@ int tb_host_sysctl(const char *name)
     return value;
 }
 
+/* "  0: 0100007F:0050 00000000:0000 0A …": local address and port, remote ones, state (proc(5)) */
+static bool lists_listener(const char *path, uint16_t port)
+{
+    enum { LISTEN = 0x0a };
+    char line[512];
+    bool found = false;
+    FILE *f = fopen(path, "re");
+
+    while (f && !found && fgets(line, sizeof line, f)) {
+        unsigned local, state;
+        found = sscanf(line, "%*d: %*[0-9A-Fa-f]:%x %*s %x", &local, &state) == 2 &&
+                local == port && state == LISTEN;
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+bool tb_host_listens(uint16_t port)
+{
+    return lists_listener("/proc/net/tcp", port) || lists_listener("/proc/net/tcp6", port);
+}
+
 /* --- ordinary connections --------------------------------------------------------------------- */
 
-static int start_connect(const struct tb_endpoint *target, int *error)
+static int start_connect(const struct tb_endpoint *target, int mss, int *error)
 {
     struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(target->port)};
     struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = htons(target->port)};
@@ -168,6 +192,8 @@ static int start_connect(const struct tb_endpoint *target, int *error)
         *error = errno;
         return -1;
     }
+    if (mss)
+        setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof mss);
     memcpy(&sin.sin_addr, target->addr.b + 12, 4);
     memcpy(&sin6.sin6_addr, target->addr.b, 16);
     rc = v4 ? connect(fd, (const struct sockaddr *) &sin, sizeof sin)
@@ -190,7 +216,7 @@ static int connect_result(int fd)
 }
 
 void tb_host_connect(const struct tb_endpoint *targets, uint32_t count, uint64_t timeout_us,
-                     int *results)
+                     int mss, int *results)
 {
     struct pollfd *waiting = calloc(count ? count : 1, sizeof *waiting);
     uint64_t now_us = tb_clock_mono_us(), until_us = now_us + timeout_us;
@@ -201,7 +227,7 @@ void tb_host_connect(const struct tb_endpoint *targets, uint32_t count, uint64_t
         if (!waiting)
             continue;
         waiting[i] =
-            (struct pollfd){.fd = start_connect(&targets[i], &results[i]), .events = POLLOUT};
+            (struct pollfd){.fd = start_connect(&targets[i], mss, &results[i]), .events = POLLOUT};
         open += waiting[i].fd >= 0;
     }
     for (; open && now_us < until_us; now_us = tb_clock_mono_us()) {

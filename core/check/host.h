@@ -26,9 +26,13 @@ int tb_host_sysctl(const char *name);
 /* An address of `device` of the wanted family, not link-local; false when it has none. */
 bool tb_host_address_of(const char *device, bool v4, struct tb_addr *out);
 
-/* Try an ordinary connection to each target, all at once, for at most `timeout_us`. results[i]: 0
- * connected (and closed again), or the errno: ECONNREFUSED, ETIMEDOUT, … */
+/* Does a TCP socket of this host listen on the port, on whatever address? */
+bool tb_host_listens(uint16_t port);
+
+/* Try an ordinary connection to each target, all at once, for at most `timeout_us`; `mss`: announce
+ * that (0: as usual). results[i]: 0 connected (and closed again), or the errno: ECONNREFUSED,
+ * ETIMEDOUT, … */
 void tb_host_connect(const struct tb_endpoint *targets, uint32_t count, uint64_t timeout_us,
-                     int *results);
+                     int mss, int *results);
 
 #endif

@@ -50,6 +50,19 @@ static int endpoint_parse(char *text, struct tb_addr *addr, uint16_t *port, stru
     return 0;
 }
 
+int tb_endpoint_parse(const char *text, struct tb_endpoint *out, struct tb_err *err)
+{
+    struct tb_endpoint e;
+    char copy[TEXT_MAX];
+
+    if ((size_t) snprintf(copy, sizeof copy, "%s", text) >= sizeof copy)
+        return tb_err_set(err, -EINVAL, "'%.80s…' is not ADDRESS:PORT", text);
+    int rc = endpoint_parse(copy, &e.addr, &e.port, err);
+    if (rc == 0)
+        *out = e;
+    return rc;
+}
+
 /* Cuts "@MAC" off the end of `text`, when there is one. */
 static int mac_parse(char *text, uint8_t mac[6], bool *has, struct tb_err *err)
 {
@@ -140,25 +153,40 @@ static bool wildcard_parse(char *text, struct tb_range *r)
     return tb_addr_parse(text, &r->first) == 0 && tb_addr_is_v4(&r->first);
 }
 
-/* `slash` is where "/LEN" begins in `text`. */
-static int cidr_parse(char *text, char *slash, struct tb_range *r, struct tb_err *err)
+int tb_network_parse(const char *text, struct tb_addr *addr, uint8_t *bits, struct tb_err *err)
 {
+    char copy[TEXT_MAX];
+    struct tb_addr a;
     uint64_t length;
 
-    *slash = '\0';
-    if (tb_addr_parse(text, &r->first))
-        return tb_err_set(err, -EINVAL, "'%s' is not an IP address", text);
+    snprintf(copy, sizeof copy, "%s", text);
+    char *slash = strchr(copy, '/');
+    if (slash)
+        *slash = '\0';
+    if (tb_addr_parse(copy, &a))
+        return tb_err_set(err, -EINVAL, "'%s' is not an IP address", copy);
 
-    bool v4 = tb_addr_is_v4(&r->first);
-    unsigned bits = v4 ? 32 : 128;
-    if (tb_value_whole(slash + 1, &length) || length > bits)
-        return tb_err_set(err, -EINVAL, "prefix length '%s' is not 0 to %u", slash + 1, bits);
+    unsigned most = tb_addr_is_v4(&a) ? 32 : 128;
+    length = most;
+    if (slash && (tb_value_whole(slash + 1, &length) || length > most))
+        return tb_err_set(err, -EINVAL, "prefix length '%s' is not 0 to %u", slash + 1, most);
+    for (unsigned i = 0; i < most - length; i++)
+        a.b[15 - i / 8] &= (uint8_t) ~(1u << i % 8);
+    *addr = a;
+    *bits = (uint8_t) (128 - (most - length));
+    return 0;
+}
 
-    unsigned host_bits = bits - (unsigned) length;
-    for (unsigned i = 0; i < host_bits; i++)
-        r->first.b[15 - i / 8] &= (uint8_t) ~(1u << i % 8);
+static int cidr_parse(const char *text, struct tb_range *r, struct tb_err *err)
+{
+    uint8_t bits;
+    int rc = tb_network_parse(text, &r->first, &bits, err);
+
+    if (rc)
+        return rc;
+    unsigned host_bits = 128u - bits;
     r->count = (uint64_t) 1 << (host_bits > 32 ? 32 : host_bits);
-    if (v4 && host_bits > 1) {
+    if (tb_addr_is_v4(&r->first) && host_bits > 1) {
         r->first = tb_addr_plus(r->first, 1);
         r->count -= 2;
     }
@@ -209,8 +237,8 @@ int tb_range_parse(const char *text, struct tb_range *out, struct tb_err *err)
 
     if ((size_t) snprintf(copy, sizeof copy, "%s", text) >= sizeof copy)
         return tb_err_set(err, -EINVAL, "'%.80s…' is too long for an address range", text);
-    if ((mark = strchr(copy, '/'))) {
-        rc = cidr_parse(copy, mark, &r, err);
+    if (strchr(copy, '/')) {
+        rc = cidr_parse(copy, &r, err);
     } else if ((mark = strchr(copy, '-'))) {
         *mark = '\0';
         rc = span_parse(copy, mark + 1, &r, err);

@@ -5,19 +5,25 @@
  */
 #include "config/items.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/table.h"
 #include "config/value.h"
 
-enum { SHARD_MAX = 65536, LIST_MAX = 65535 /* a transfer's index has 16 bits */ };
+enum {
+    SHARD_MAX = 65536,
+    LIST_MAX = 65535, /* a transfer's index has 16 bits */
+    SERVER_MAX = 256  /* of a host name */
+};
 
-/* One more element of `size` bytes at the end of *array. 0, -E2BIG or -ENOMEM. */
-static int append(void **array, uint32_t *count, const void *element, size_t size,
-                  struct tb_err *err)
+int tb_item_append(void **array, uint32_t *count, const void *element, size_t size,
+                   struct tb_err *err)
 {
     if (*count >= LIST_MAX)
         return tb_err_set(err, -E2BIG, "more than %d entries", (int) LIST_MAX);
@@ -48,7 +54,7 @@ int tb_item_transfer(void *options, const char *text, struct tb_err *err)
                               "target",
                               text);
     }
-    rc = append(&array, &o->transfer_count, &t, sizeof t, err);
+    rc = tb_item_append(&array, &o->transfer_count, &t, sizeof t, err);
     o->transfers = array;
     return rc;
 }
@@ -62,7 +68,7 @@ int tb_item_clients(void *options, const char *text, struct tb_err *err)
 
     if (rc)
         return rc;
-    rc = append(&array, &o->client_count, &r, sizeof r, err);
+    rc = tb_item_append(&array, &o->client_count, &r, sizeof r, err);
     o->clients = array;
     return rc;
 }
@@ -82,34 +88,53 @@ static int local_item(struct tb_options *o, const char *device, struct tb_err *e
     return 0;
 }
 
+/* Letters, digits, dots and dashes, and a letter first: what the name of a host looks like. */
+static bool is_name(const char *host)
+{
+    return isalpha((unsigned char) *host) &&
+           host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] ==
+               '\0';
+}
+
+/* "HOST", "HOST:PORT", "[HOST]:PORT", and an IPv6 address alone. False: none of them. */
+static bool split_server(const char *text, char host[SERVER_MAX], uint16_t *port)
+{
+    const char *colon = strchr(text, ':'), *end, *rest;
+    bool brackets = *text == '[';
+
+    if (brackets) {
+        end = strchr(++text, ']');
+        rest = end ? end + 1 : NULL;
+    } else {
+        end = rest = colon && !strchr(colon + 1, ':') ? colon : text + strlen(text);
+    }
+    if (!end || end - text >= SERVER_MAX)
+        return false;
+    memcpy(host, text, (size_t) (end - text));
+    host[end - text] = '\0';
+    struct tb_addr addr;
+    if (tb_addr_parse(host, &addr) && (brackets || !is_name(host)))
+        return false;
+    return !*rest || (*rest == ':' && tb_value_port(rest + 1, port) == 0);
+}
+
 int tb_server_parse(const char *text, uint16_t port, struct tb_endpoint *out)
 {
-    char copy[128];
-    char *host = copy, *rest;
     struct tb_endpoint server = {.port = port};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *found;
+    char host[SERVER_MAX];
 
-    if (strlen(text) >= sizeof copy)
+    if (!split_server(text, host, &server.port))
         return -EINVAL;
-    strcpy(copy, text);
-    if (*copy == '[') {
-        host++;
-        rest = strchr(copy, ']');
-        if (!rest)
-            return -EINVAL;
-        *rest++ = '\0';
-        if (*rest && *rest++ != ':')
-            return -EINVAL;
-    } else {
-        char *colon = strchr(copy, ':');
-        bool v6 = colon && strchr(colon + 1, ':');
-        rest = colon && !v6 ? colon + 1 : copy + strlen(copy);
-        if (colon && !v6)
-            *colon = '\0';
-        if (colon && !v6 && !*rest)
-            return -EINVAL;
+    if (tb_addr_parse(host, &server.addr) != 0) {
+        if (getaddrinfo(host, NULL, &hints, &found) != 0)
+            return -ENOENT;
+        const struct sockaddr_in *v4 = (const void *) found->ai_addr;
+        const struct sockaddr_in6 *v6 = (const void *) found->ai_addr;
+        server.addr = found->ai_family == AF_INET ? tb_addr_v4((const uint8_t *) &v4->sin_addr)
+                                                  : tb_addr_v6((const uint8_t *) &v6->sin6_addr);
+        freeaddrinfo(found);
     }
-    if (tb_addr_parse(host, &server.addr) || (*rest && tb_value_port(rest, &server.port)))
-        return -EINVAL;
     *out = server;
     return 0;
 }
@@ -119,12 +144,14 @@ int tb_item_intercept(void *options, const char *text, struct tb_err *err)
     struct tb_options *o = options;
     if (!strncmp(text, "local:", 6))
         return local_item(o, text + 6, err);
-    struct tb_endpoint server;
+    char host[SERVER_MAX];
+    uint16_t port;
     if (o->local_device)
         return tb_err_set(err, -EINVAL, "'%s': local:%s must stand alone", text, o->local_device);
-    if (tb_server_parse(text, 0, &server))
+    if (!split_server(text, host, &port))
         return tb_err_set(err, -EINVAL,
-                          "'%s' is neither local:IFACE nor an address, ADDR[:PORT] or [ADDR]:PORT",
+                          "'%s' is neither local:IFACE nor an address or name of a host, "
+                          "HOST[:PORT] or [IPV6]:PORT",
                           text);
     o->mode = TB_MODE_INTERCEPT;
     if (tb_strings_add(&o->intercepts, text, strlen(text)))

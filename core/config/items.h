@@ -16,8 +16,12 @@ int tb_item_intercept(void *options, const char *text, struct tb_err *err);
 int tb_item_tun(void *options, const char *text, struct tb_err *err);
 /* "K/N". */
 int tb_item_shard(void *options, const char *text, struct tb_err *err);
-/* "captured". */
 /* Accepts anything: the file is read before the command line's values are set. */
 int tb_item_config(void *options, const char *text, struct tb_err *err);
+
+/* For items of lists: one more element of `size` bytes at the end of *array. 0, -E2BIG or -ENOMEM.
+ */
+int tb_item_append(void **array, uint32_t *count, const void *element, size_t size,
+                   struct tb_err *err);
 
 #endif

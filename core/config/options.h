@@ -103,8 +103,12 @@ int tb_options_module_config(const struct tb_options *o, const char *module, jso
 /* Pieces, for tests and for other programs. */
 int tb_transfer_parse(const char *text, struct tb_transfer *out, struct tb_err *err);
 int tb_range_parse(const char *text, struct tb_range *out, struct tb_err *err);
-/* One of `intercepts`: ADDR, ADDR:PORT, [ADDR] or [ADDR]:PORT; `port` when it names none. 0 or
- * -EINVAL. */
+/* "ADDR:PORT" or "[ADDR]:PORT". */
+int tb_endpoint_parse(const char *text, struct tb_endpoint *out, struct tb_err *err);
+/* "ADDR" or "ADDR/LENGTH": what is common to the addresses, and how many bits of 128 that are. */
+int tb_network_parse(const char *text, struct tb_addr *addr, uint8_t *bits, struct tb_err *err);
+/* One of `intercepts`: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT; `port` when it names none. A host's
+ * name is looked up, which may take seconds. 0; -EINVAL; -ENOENT: there is no such host. */
 int tb_server_parse(const char *text, uint16_t port, struct tb_endpoint *out);
 
 #endif

@@ -59,7 +59,7 @@ static const struct tb_option table[] = {
     {'s', "intercept", "WHERE,...", TB_OPTION_LIST, TB_GROUP_TARGET, AT(mode),
      .item = tb_item_intercept, .rivals = {"tun"},
      .rival_why = "responses come one way or the other",
-     .help = "local:IFACE: responses arrive here; or intercept servers ADDR[:PORT]"},
+     .help = "local:IFACE: responses arrive here; or intercept servers HOST[:PORT]"},
     {'C', "channels", "N", TB_OPTION_U32, TB_GROUP_TARGET, AT(channels), .min = 1, .max = 16,
      .fallback = "2", .help = "connections to each intercept server"},
     {'p', "intercept-port", "PORT", TB_OPTION_U32, TB_GROUP_TARGET, AT(intercept_port), .min = 1,

@@ -68,7 +68,7 @@ struct tb_option_set {
     void (*free)(void *o); /* all it holds, with tb_option_set_free() for what the table knows */
 };
 
-extern const struct tb_option_set tb_tcpburn_set;
+extern const struct tb_option_set tb_tcpburn_set, tb_intercept_set;
 
 /* Fill the zeroed struct `o`: defaults, then the JSON file named by an option "config", then the
  * command line. Stops early at an action (--help), which sets its bool. 0, or -EINVAL with words;

@@ -284,8 +284,7 @@ static void held_session_closed(struct tb_worker *w, struct tb_user *u)
         tb_player_advance(w, u);
         return;
     }
-    bool unfinished = u->phase == TB_PHASE_PLAYING && next_request(tb_user_script(w, u), u);
-    if (!unfinished && m->response &&
+    if (m->response &&
         m->response(tb_worker_session(w, u), NULL, 0, flags, &used) == TB_RESPONSE_COMPLETE) {
         u->due_us = TB_NEVER;
         tb_ending_due(w, u);

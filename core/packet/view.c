@@ -265,6 +265,8 @@ int tb_segment_parse(const uint8_t *data, uint32_t len, struct tb_segment *seg)
         return -EBADMSG;
     if (ip.proto != TB_PROTO_TCP || ip.more_fragments || ip.fragment_offset)
         return -EBADMSG;
+    if (ip.payload_len >= TCP_BYTES && (uint32_t) (ip.payload[12] >> 4) * 4 > ip.payload_len)
+        return -EBADMSG; /* which options it had would be a guess */
     return parse_tcp(&ip, seg);
 }
 

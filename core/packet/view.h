@@ -71,7 +71,7 @@ int tb_ip_parse(const uint8_t *data, uint32_t len, struct tb_ip *ip);
  * ignored from the bad one on, and so are those that the capture cut off. 0 or -EBADMSG. */
 int tb_tcp_parse(const struct tb_ip *ip, struct tb_segment *seg);
 
-/* Both at once, for the packet path; not-TCP and fragments are -EBADMSG. */
+/* Both at once, for the packet path; not-TCP, fragments and headers cut short are -EBADMSG. */
 int tb_segment_parse(const uint8_t *data, uint32_t len, struct tb_segment *seg);
 
 /* Does the TCP checksum of a complete packet hold? For tests and for back-ends without offload. */

@@ -40,9 +40,11 @@ static const int allowed[] = {
     /* about itself */
     SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
     SCMP_SYS(getegid), SCMP_SYS(getrusage), SCMP_SYS(sysinfo), SCMP_SYS(uname),
-    SCMP_SYS(sched_getaffinity), SCMP_SYS(wait4), SCMP_SYS(tgkill), SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(sigaltstack), SCMP_SYS(exit),
-    SCMP_SYS(exit_group)};
+    SCMP_SYS(sched_getaffinity), SCMP_SYS(prctl), SCMP_SYS(wait4), SCMP_SYS(tgkill),
+    SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(sigaltstack),
+    SCMP_SYS(exit), SCMP_SYS(exit_group),
+    /* a thread that was made before, but has not begun */
+    SCMP_SYS(rseq), SCMP_SYS(set_robust_list)};
 
 int tb_process_confine(void)
 {

@@ -33,6 +33,8 @@ struct tb_relay_server_options {
     bool single;           /* one client, whatever it asks for */
     uint32_t batch_max;    /* -n: most records in one frame; 0: as many as fit */
     uint64_t buffer_bytes; /* most that waits for one slow connection; 0: the default (4 MB) */
+    uint64_t hello_us;     /* how long a hello may take, TLS included; 0: the default (5 s) */
+    uint64_t silence_us;   /* after so long without a byte a client is gone; 0: 10 s */
     struct tb_relay_welcome welcome; /* what new clients are told; real_us and version are filled */
     /* The wish of all clients together changed (control thread): client ranges, whether somebody
      * registers sessions, whether payload is wanted. Ranges stay valid during the call only. */
@@ -44,11 +46,15 @@ struct tb_relay_server_options {
     void *ctx;
 };
 
-/* Listen. The base is the caller's, who runs it. 0 or -errno with words. */
+/* Listen. The base is the caller's, who runs it. The options are copied, what they point to is not
+ * used afterwards (but ctx). 0 or -errno with words. */
 int tb_relay_server_open(struct event_base *base, const struct tb_relay_server_options *options,
                          uint32_t lanes, struct tb_relay_server **out, struct tb_err *err);
 /* Says BYE to everybody and frees all. No lane may be in use any more. NULL is fine. */
 void tb_relay_server_close(struct tb_relay_server *s);
+
+/* Where it listens: options.port, or what the system chose for 0. */
+uint16_t tb_relay_server_port(const struct tb_relay_server *s);
 
 /* The lane of capture thread `i`. */
 struct tb_relay_lane *tb_relay_server_lane(struct tb_relay_server *s, uint32_t i);

@@ -87,6 +87,31 @@ static void advise_sessions(struct tb_advice *a, const struct tb_stats *s)
     }
 }
 
+static void advise_channel(struct tb_advice *a, const struct tb_report_input *in)
+{
+    const struct tb_report_channel *c = &in->channel;
+    uint64_t dropped = in->stats->capture_dropped;
+
+    if (c->connected < c->connections)
+        add(a, "%s of %s to intercept were down at the end: the log says why",
+            tb_text_count(c->connections - c->connected).s,
+            tb_text_number(c->connections, "connection").s);
+    else if (c->losses)
+        add(a,
+            "the intercept channel was lost for a while: what came then came late, and latencies "
+            "include it");
+    if (dropped && c->servers)
+        add(a,
+            "%s lost between target and this host, in intercept's rings or its buffers: more "
+            "--workers here, or less load; latencies may read too high",
+            tb_text_number(dropped, "packet").s);
+    else if (dropped)
+        add(a,
+            "%s lost on this host before they were read: use more --workers or less load; "
+            "latencies may read too high",
+            tb_text_number(dropped, "packet").s);
+}
+
 static void advise_machine(struct tb_advice *a, const struct tb_stats *s)
 {
     uint64_t pacing = tb_histogram_quantile(&s->pacing_error, 0.99);
@@ -94,11 +119,6 @@ static void advise_machine(struct tb_advice *a, const struct tb_stats *s)
     if (s->late)
         add(a, "%s could not start when due: raise -u, the limit of sessions at a time",
             tb_text_number(s->late, "session").s);
-    if (s->capture_dropped)
-        add(a,
-            "%s lost on this host before they were read: use more --workers or less load; "
-            "latencies may read too high",
-            tb_text_number(s->capture_dropped, "packet").s);
     if (s->send_errors)
         add(a, "the kernel refused to send %s: look at the output device and its queue (--log)",
             tb_text_number(s->send_errors, "packet").s);
@@ -117,6 +137,7 @@ void tb_advice_collect(struct tb_advice *advice, const struct tb_report_input *i
 {
     advise_connecting(advice, in->stats);
     advise_sessions(advice, in->stats);
+    advise_channel(advice, in);
     advise_machine(advice, in->stats);
     if (in->trace_sessions && !in->stats->started && !in->interrupted)
         add(advice, "no session was started: --duration may be shorter than the first start");

@@ -210,7 +210,15 @@ json_t *tb_report_json(const struct tb_report_input *in)
     json_object_set_new(resources, "cpu_s", seconds(in->cpu_s));
     json_object_set_new(resources, "max_rss_bytes", whole(in->max_rss_bytes));
     json_object_set_new(report, "resources", resources);
-    if (json_object_size(report) != TOP_LEVEL_KEYS) { /* a value could not be allocated */
+    const struct tb_report_channel *c = &in->channel;
+    if (c->servers)
+        json_object_set_new(report, "channel",
+                            COUNTS({"servers", c->servers}, {"connections", c->connections},
+                                   {"connected", c->connected}, {"losses", c->losses},
+                                   {"duplicates", c->duplicates},
+                                   {"clock_error_us", c->clock_error_us}));
+    if (json_object_size(report) !=
+        TOP_LEVEL_KEYS + (c->servers > 0)) { /* a value could not be allocated */
         json_decref(report);
         return NULL;
     }

@@ -21,6 +21,14 @@ struct tb_timeline_row {
 
 struct tb_skip; /* trace/trace.h */
 
+/* The channel to intercept servers; `servers` 0: there was none. */
+struct tb_report_channel {
+    uint32_t servers, connections, connected; /* connected: when the run ended */
+    uint64_t losses;                          /* times a connection broke off */
+    uint64_t duplicates;                      /* packets that another server had brought */
+    uint64_t clock_error_us;                  /* how far the servers' clocks may be off */
+};
+
 /* Everything the report says. Pointers are borrowed. */
 struct tb_report_input {
     /* run */
@@ -45,6 +53,7 @@ struct tb_report_input {
     const json_t *module_figures; /* an object of more of the module's figures, or NULL */
     double cpu_s;
     uint64_t max_rss_bytes;
+    struct tb_report_channel channel;
     bool interrupted;
 };
 

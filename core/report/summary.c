@@ -84,6 +84,17 @@ static void print_counts(const struct tb_report_input *in, FILE *out)
     fputc('\n', out);
 }
 
+static void print_channel(const struct tb_report_channel *c, FILE *out)
+{
+    if (!c->servers)
+        return;
+    fprintf(out, "channel    %s from %s", tb_text_number(c->connections, "connection").s,
+            tb_text_number(c->servers, "intercept server").s);
+    more(out, c->losses, "lost and made again");
+    more(out, c->duplicates, "packets by two servers");
+    fprintf(out, "; latencies end there (+- %s)\n", tb_text_time(c->clock_error_us).s);
+}
+
 static void print_latency(const char *name, const struct tb_histogram *h, FILE *out)
 {
     if (!h->count)
@@ -174,6 +185,7 @@ void tb_report_summary(const struct tb_report_input *in, FILE *out)
             tb_text_number(in->trace_sessions, "captured session").s,
             in->interrupted ? " (interrupted)" : "");
     print_counts(in, out);
+    print_channel(&in->channel, out);
     print_latencies(in->stats, out);
     print_slowest(in, out);
     print_skipped(in, out);

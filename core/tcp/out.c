@@ -205,8 +205,12 @@ static const uint8_t *payload_at(struct tb_tcp_env *env, const struct tb_tcp *c,
     uint64_t here = s->from + s->len - offset;
     const uint8_t *in_place = s->data + (offset - s->from);
 
-    if (here >= most || here >= c->mss || !s->next) {
+    if (here >= most || !s->next) {
         *len = (uint32_t) (here < most ? here : most);
+        return in_place;
+    }
+    if (here >= c->mss) { /* whole segments; what is left of the span goes out with the next one */
+        *len = (uint32_t) (here - here % c->mss);
         return in_place;
     }
     uint32_t want = (uint32_t) (most < c->mss ? most : c->mss), have = 0;
@@ -251,6 +255,8 @@ static uint64_t send_at(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
         flags &= (uint8_t) ~TB_TCP_PSH;
     emit(env, c, path, flags, offset, payload, len);
     uint64_t end = offset + len + (flags & TB_TCP_FIN ? 1 : 0);
+    if (b->snd_max == c->snd_una)
+        c->rtx_at = 0; /* it waited for a window */
     if (offset < b->snd_max) {
         env->retransmitted++;
         b->rtx_us = env->now_us;
@@ -411,7 +417,9 @@ static bool send_first(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_b
     c->flags &= (uint16_t) ~TB_TCP_RTX_FIRST;
     if (c->snd_una >= b->snd_max)
         return false;
-    uint64_t end = c->snd_una + send_at(env, c, b, path, c->snd_una, c->mss);
+    uint64_t in_flight = b->snd_max - c->snd_una; /* not what the window may have no room for yet */
+    uint64_t most = in_flight < c->mss ? in_flight : c->mss;
+    uint64_t end = c->snd_una + send_at(env, c, b, path, c->snd_una, most);
     b->rtt_end = 0;
     if (b->rtx_next < end)
         b->rtx_next = end;

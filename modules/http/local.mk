@@ -2,8 +2,9 @@
 # A convenience library, which tests link directly, and a thin module around it.
 noinst_LTLIBRARIES += modules/http/libhttp.la
 modules_http_libhttp_la_SOURCES = \
-	%D%/http.c %D%/http.h %D%/learn.c %D%/message.c %D%/message.h %D%/play.c
-modules_http_libhttp_la_CPPFLAGS = -I$(top_srcdir)/include
+	%D%/http.c %D%/http.h %D%/learn.c %D%/play.c
+modules_http_libhttp_la_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/modules
+modules_http_libhttp_la_LIBADD = modules/httpmsg/libhttpmsg.la
 
 pkglib_LTLIBRARIES += modules/http/http.la
 modules_http_http_la_SOURCES =

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Playing HTTP: frames the real server's responses and compares them with what the capture showed.
+ * Playing HTTP: reads the real server's responses and compares them with what the capture showed.
  * Called by the host from the worker that owns the session. The only memory is the message being
  * read, in the busy state: an idle session needs none.
  */
@@ -74,10 +74,10 @@ static enum tb_response_status judge(struct tb_session *s, uint64_t note,
 }
 
 static enum tb_response_status finish(struct tb_session *s, uint64_t note,
-                                      struct tb_http_busy *busy)
+                                      struct tb_http_reading *busy)
 {
     enum tb_response_status result = judge(s, note, &busy->response);
-    *busy = (struct tb_http_busy){0};
+    *busy = (struct tb_http_reading){0};
     return result;
 }
 
@@ -93,7 +93,7 @@ static void status_text(char *out, size_t len, uint64_t note)
 /* No way to tell where such a response ends: what has come counts as it, what follows is consumed
  * as unasked, or is wrong for the next request as well. */
 static enum tb_response_status not_http(struct tb_session *s, uint64_t note,
-                                        struct tb_http_busy *busy)
+                                        struct tb_http_reading *busy)
 {
     char captured[8], seen[32] = "not HTTP";
     status_text(captured, sizeof captured, note);
@@ -101,7 +101,7 @@ static enum tb_response_status not_http(struct tb_session *s, uint64_t note,
         snprintf(seen, sizeof seen, "%u, broken framing", busy->response.status);
     host()->count(s, tb_http_config.not_http_counter, 1);
     host()->mismatch(s, captured, seen);
-    *busy = (struct tb_http_busy){0};
+    *busy = (struct tb_http_reading){0};
     return TB_RESPONSE_MISMATCH;
 }
 
@@ -109,38 +109,23 @@ enum tb_response_status tb_http_response(struct tb_session *s, const uint8_t *da
                                          unsigned flags, size_t *used)
 {
     struct tb_request_info req;
-    struct tb_http_busy *busy;
+    struct tb_http_reading *busy;
     *used = len;
     if ((flags & TB_RESPONSE_UNASKED) || !host()->awaited(s, &req) ||
         (busy = host()->busy_state(s)) == NULL)
         return TB_RESPONSE_MORE;
     if (flags & TB_RESPONSE_CLOSED) {
-        bool complete = busy->reading && tb_http_until_close(&busy->response);
+        bool complete = busy->begun && tb_http_until_close(&busy->response);
         return complete ? finish(s, req.note, busy) : TB_RESPONSE_MORE;
     }
-    for (size_t at = 0; at < len;) {
-        if (!busy->reading) {
-            tb_http_begin_response(&busy->response, tb_http_note_method(req.note),
-                                   tb_http_config.digest);
-            busy->reading = true;
-        }
-        enum tb_http_event event;
-        do {
-            size_t n;
-            event = tb_http_feed(&busy->response, data + at, len - at, &n);
-            at += n;
-        } while (event == TB_HTTP_HEAD_END);
-        if (event == TB_HTTP_MORE)
-            break;
-        if (event == TB_HTTP_BAD)
-            return not_http(s, req.note, busy);
-        bool continues = busy->response.status == 100 && (req.note & TB_HTTP_NOTE_EXPECTS);
-        if (tb_http_interim(&busy->response) && !continues) {
-            busy->reading = false; /* the next one is the response, or another interim one */
-            continue;
-        }
-        *used = at;
+    const struct tb_http_reading_how how = {.digest = tb_http_config.digest};
+    switch (tb_http_read(busy, req.note, &how, data, len, used)) {
+    case TB_HTTP_DONE:
         return finish(s, req.note, busy);
+    case TB_HTTP_BAD:
+        *used = len;
+        return not_http(s, req.note, busy);
+    default:
+        return TB_RESPONSE_MORE;
     }
-    return TB_RESPONSE_MORE;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fuzz target of the HTTP parser (modules/http/message.h), for libFuzzer:
+ * Fuzz target of the HTTP parser (modules/httpmsg/message.h), for libFuzzer:
  *   clang -g -fsanitize=fuzzer,address,undefined -Imodules tests/fuzz/fuzz_http.c \
- *       modules/http/message.c -o fuzz_http
+ *       modules/httpmsg/message.c -o fuzz_http
  * First byte: request or response, and to which method; second: length of the pieces. The stream
  * behind is read in pieces and at once, with the same outcome, or the target aborts.
  */
-#include "http/message.h"
+#include "httpmsg/message.h"
 
 #include <stdlib.h>
 #include <string.h>

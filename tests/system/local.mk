@@ -2,16 +2,20 @@
 # System tests: hosts in network namespaces, real servers. Root; skipped with a reason without it.
 SYSTEM_TESTS = \
 	%D%/replay_tun.py %D%/replay_local.py %D%/loss.py %D%/corruption.py %D%/many.py %D%/trouble.py \
-	%D%/hostile.py %D%/bad_input.py %D%/cli.py %D%/kernel.py %D%/upload.py
-EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/slow_wire.py %D%/three.py %D%/uploads.py %D%/recorder.py %D%/captures.py \
+	%D%/hostile.py %D%/bad_input.py %D%/cli.py %D%/mysql.py %D%/comet.py
+EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captures.py \
+	%D%/comet_client.py \
 	tests/servers/comet.py tests/servers/connlog.py tests/servers/httpapp.py \
 	tests/servers/lineproto.py tests/servers/make-www.py tests/servers/nginx.conf.in \
-	tests/servers/oddserver.py tests/servers/upload.py tests/servers/rawserver.py tests/servers/rude.py \
-	tests/servers/wsserver.py
+	tests/servers/oddserver.py tests/servers/pushserver.py tests/servers/rawserver.py tests/servers/rude.py \
+	tests/servers/wsserver.py \
+	tests/servers/mysqlcapture.py tests/servers/mysqlserver.py tests/servers/mysql-clients \
+	tests/captures/mysql
 
 include tests/system/io.mk
+include tests/system/tcp.mk
 
 # One after the other (-j1): they share the machine's cores with the servers they start.
 .PHONY: check-system
-check-system: all $(check_LTLIBRARIES) tests/script/script.test
+check-system: all $(check_LTLIBRARIES)
 	+$(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS TESTS='$(SYSTEM_TESTS)'

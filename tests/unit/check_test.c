@@ -24,26 +24,33 @@
 struct peer {
     struct tb_io io;
     uint8_t flags;       /* of the answer to a SYN; 0: none */
-    uint32_t deaf_to;    /* SYNs to ignore first */
+    uint8_t then;        /* of the answer to what follows the handshake; 0: none */
+    uint32_t deaf_to;    /* segments to ignore first */
     uint32_t ack_off_by; /* added to the right acknowledgement */
-    uint32_t syns, rsts;
+    uint32_t syns, acks, rsts;
     uint32_t rst_seq;
+    uint16_t rst_window;
     uint8_t answer[128];
     uint32_t answer_len; /* 0: nothing to receive */
 };
 
-static void answer(struct peer *peer, const struct tb_segment *syn)
+static void answer(struct peer *peer, const struct tb_segment *seg, uint8_t flags)
 {
+    bool syn = seg->flags & TB_TCP_SYN;
     struct tb_frame frame;
 
+    if (!flags || peer->deaf_to) {
+        peer->deaf_to -= peer->deaf_to > 0;
+        return;
+    }
     tb_frame_build(&frame,
-                   &(struct tb_frame_spec){.src = &syn->dst,
-                                           .dst = &syn->src,
-                                           .sport = syn->dport,
-                                           .dport = syn->sport,
-                                           .seq = 1000,
-                                           .ack = syn->seq + 1 + peer->ack_off_by,
-                                           .flags = peer->flags},
+                   &(struct tb_frame_spec){.src = &seg->dst,
+                                           .dst = &seg->src,
+                                           .sport = seg->dport,
+                                           .dport = seg->sport,
+                                           .seq = syn ? 1000 : 1001,
+                                           .ack = seg->seq + 1 + peer->ack_off_by,
+                                           .flags = flags},
                    NULL, 0);
     peer->answer_len = tb_frame_flatten(&frame, peer->answer, sizeof peer->answer);
 }
@@ -60,12 +67,16 @@ static void peer_send(struct tb_io *io, struct tb_frame *frames, uint32_t count)
         if (seg.flags & TB_TCP_RST) {
             peer->rsts++;
             peer->rst_seq = seg.seq;
-            continue;
+            peer->rst_window = seg.window;
+        } else if (seg.flags & TB_TCP_SYN) {
+            assert_int_equal(seg.opt.mss, 1460);
+            peer->syns++;
+            answer(peer, &seg, peer->flags);
+        } else {
+            assert_int_equal(seg.ack, 1001);
+            if (peer->acks++ % 2) /* of each two, the one before the window must be answered */
+                answer(peer, &seg, peer->then);
         }
-        assert_int_equal(seg.flags, TB_TCP_SYN);
-        assert_int_equal(seg.opt.mss, 1460);
-        if (peer->syns++ >= peer->deaf_to && peer->flags)
-            answer(peer, &seg);
     }
 }
 
@@ -87,6 +98,8 @@ static void peer_wait(struct tb_io *io, uint64_t timeout_us)
 static const struct tb_io_ops peer_ops = {
     .name = "peer", .recv = peer_recv, .send = peer_send, .wait = peer_wait};
 
+enum { SYN_ACK = TB_TCP_SYN | TB_TCP_ACK };
+
 /* Runs one probe against the peer, with hardly any patience. */
 static struct tb_probe probe(struct peer *peer)
 {
@@ -100,37 +113,56 @@ static struct tb_probe probe(struct peer *peer)
     return p;
 }
 
-static void syn_ack_is_answered_with_rst(void **state)
+static void handshake_is_confirmed_and_ended_with_a_marked_rst(void **state)
 {
-    struct peer peer = {.flags = TB_TCP_SYN | TB_TCP_ACK};
+    struct peer peer = {.flags = SYN_ACK, .then = TB_TCP_ACK};
 
-    assert_int_equal(probe(&peer).answer, TB_PROBE_SYN_ACK);
+    assert_int_equal(probe(&peer).answer, TB_PROBE_OPEN);
     assert_int_equal(peer.syns, 1);
+    assert_int_equal(peer.acks, 2);
     assert_int_equal(peer.rsts, 1);
     assert_int_equal(peer.rst_seq, 0); /* the ISN was 2^32 - 1 */
+    assert_int_equal(peer.rst_window, TB_PROBE_MARK);
 }
 
 static void rst_is_told_from_silence(void **state)
 {
     struct peer refusing = {.flags = TB_TCP_RST | TB_TCP_ACK}, silent = {0};
 
-    assert_int_equal(probe(&refusing).answer, TB_PROBE_RST);
+    assert_int_equal(probe(&refusing).answer, TB_PROBE_REFUSED);
     assert_int_equal(refusing.rsts, 0);
     assert_int_equal(probe(&silent).answer, TB_PROBE_SILENCE);
     assert_int_equal(silent.syns, 3);
 }
 
-static void lost_syn_is_sent_again(void **state)
+static void silence_after_the_handshake_is_told(void **state)
 {
-    struct peer peer = {.flags = TB_TCP_SYN | TB_TCP_ACK, .deaf_to = 2};
+    struct peer peer = {.flags = SYN_ACK};
 
-    assert_int_equal(probe(&peer).answer, TB_PROBE_SYN_ACK);
+    assert_int_equal(probe(&peer).answer, TB_PROBE_DEAF);
+    assert_int_equal(peer.acks, 2 * 3);
+    assert_int_equal(peer.rsts, 1);
+}
+
+static void reset_after_the_handshake_is_told(void **state)
+{
+    struct peer peer = {.flags = SYN_ACK, .then = TB_TCP_RST};
+
+    assert_int_equal(probe(&peer).answer, TB_PROBE_KILLED);
+    assert_int_equal(peer.rsts, 0);
+}
+
+static void lost_segments_are_sent_again(void **state)
+{
+    struct peer peer = {.flags = SYN_ACK, .then = TB_TCP_ACK, .deaf_to = 2};
+
+    assert_int_equal(probe(&peer).answer, TB_PROBE_OPEN);
     assert_int_equal(peer.syns, 3);
 }
 
 static void answer_to_something_else_is_ignored(void **state)
 {
-    struct peer peer = {.flags = TB_TCP_SYN | TB_TCP_ACK, .ack_off_by = 5};
+    struct peer peer = {.flags = SYN_ACK, .ack_off_by = 5};
 
     assert_int_equal(probe(&peer).answer, TB_PROBE_SILENCE);
     assert_int_equal(peer.rsts, 0);
@@ -194,7 +226,7 @@ static void connect_tells_listening_from_refusing(void **state)
     getsockname(closed, (struct sockaddr *) &sin, &len);
     targets[1].port = ntohs(sin.sin_port);
 
-    tb_host_connect(targets, 2, 5000000, results);
+    tb_host_connect(targets, 2, 5000000, 0, results);
     assert_int_equal(results[0], 0);
     assert_int_equal(results[1], ECONNREFUSED);
     close(listening);
@@ -217,9 +249,11 @@ static void missing_device_and_setting_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(syn_ack_is_answered_with_rst),
+        cmocka_unit_test(handshake_is_confirmed_and_ended_with_a_marked_rst),
         cmocka_unit_test(rst_is_told_from_silence),
-        cmocka_unit_test(lost_syn_is_sent_again),
+        cmocka_unit_test(silence_after_the_handshake_is_told),
+        cmocka_unit_test(reset_after_the_handshake_is_told),
+        cmocka_unit_test(lost_segments_are_sent_again),
         cmocka_unit_test(answer_to_something_else_is_ignored),
         cmocka_unit_test(findings_print_text_and_command),
         cmocka_unit_test(full_list_keeps_the_first),

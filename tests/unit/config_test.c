@@ -399,18 +399,48 @@ static void intercept_is_local_or_a_list_of_servers(void **state)
     WITH(
         {
             assert_int_equal(o->mode, TB_MODE_INTERCEPT);
-            assert_int_equal(o->intercepts.count, 4);
+            assert_int_equal(o->intercepts.count, 6);
         },
-        BASE, "-s", "10.0.0.9,10.0.0.9:36525", "-s", "fd00::9,[fd00::9]:99");
+        BASE, "-s", "10.0.0.9,10.0.0.9:36525", "-s", "fd00::9,[fd00::9]:99", "-s",
+        "assistant-1.lab,assistant:36525");
     WITH(assert_int_equal(o->mode, TB_MODE_TUN), BASE, "--tun");
     REFUSED("stand alone", BASE, "-s", "local:eth0,10.0.0.9");
     REFUSED("stand alone", BASE, "-s", "10.0.0.9,local:eth0");
     REFUSED("not the name of a network device", BASE, "-s", "local:");
     REFUSED("not the name of a network device", BASE, "-s", "local:a-very-long-device-name");
-    REFUSED("neither local:IFACE nor an address", BASE, "-s", "eth0");
+    REFUSED("neither local:IFACE nor an address", BASE, "-s", "10.0.0");
+    REFUSED("neither local:IFACE nor an address", BASE, "-s", "[assistant]:36524");
+    REFUSED("neither local:IFACE nor an address", BASE, "-s", "[fd00::9");
     REFUSED("neither local:IFACE nor an address", BASE, "-s", "10.0.0.9:99999");
     REFUSED("neither local:IFACE nor an address", BASE, "-s", "10.0.0.9@36524");
     REFUSED("neither local:IFACE nor an address", BASE, "-s", "10.0.0.9:");
+}
+
+static void intercept_servers_are_addresses_or_names(void **state)
+{
+    static const struct {
+        const char *text, *addr;
+        uint16_t port;
+    } servers[] = {{"10.0.0.9", "10.0.0.9", 36524},
+                   {"10.0.0.9:99", "10.0.0.9", 99},
+                   {"fd00::9", "fd00::9", 36524},
+                   {"[fd00::9]", "fd00::9", 36524},
+                   {"[fd00::9]:99", "fd00::9", 99}};
+    struct tb_endpoint e;
+    struct tb_addr addr, loopback;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+        assert_int_equal(tb_server_parse(servers[i].text, 36524, &e), 0);
+        assert_int_equal(tb_addr_parse(servers[i].addr, &addr), 0);
+        assert_true(tb_addr_eq(&e.addr, &addr));
+        assert_int_equal(e.port, servers[i].port);
+    }
+    assert_int_equal(tb_server_parse("localhost:99", 36524, &e), 0); /* of /etc/hosts */
+    assert_int_equal(tb_addr_parse("127.0.0.1", &addr), 0);
+    assert_int_equal(tb_addr_parse("::1", &loopback), 0);
+    assert_true(tb_addr_eq(&e.addr, &addr) || tb_addr_eq(&e.addr, &loopback));
+    assert_int_equal(e.port, 99);
 }
 
 /* --- checks of the whole ---------------------------------------------------------------------- */
@@ -684,6 +714,7 @@ int main(void)
         cmocka_unit_test(clients_match_the_families_of_the_targets),
         cmocka_unit_test(clients_overlap_neither_targets_nor_each_other),
         cmocka_unit_test(intercept_is_local_or_a_list_of_servers),
+        cmocka_unit_test(intercept_servers_are_addresses_or_names),
         cmocka_unit_test(server_has_the_default_port_unless_it_names_one),
         cmocka_unit_test(check_target_needs_no_transfer),
         cmocka_unit_test(what_is_needed_must_be_given),

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Framing of HTTP/1.x messages (modules/http/message.h). Every message is read in one piece, byte
- * by byte, and in random pieces, from copies of exact size: the outcome must not depend on it.
+ * Framing of HTTP/1.x messages (modules/httpmsg/message.h). Every message is read in one piece,
+ * byte by byte, and in random pieces, from copies of exact size: the outcome must not depend on it.
  */
 #include "unit.h"
-#include "http/message.h"
+#include "httpmsg/message.h"
 
 #include <stdio.h>
 

@@ -11,6 +11,6 @@ tests_unit_io_queue_test_SOURCES = %D%/io_queue_test.c %D%/unit.h
 tests_unit_io_queue_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_io_queue_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 
-tests_unit_io_steer_test_SOURCES = %D%/io_steer_test.c %D%/unit.h
+tests_unit_io_steer_test_SOURCES = %D%/io_steer_test.c %D%/run_filter.h %D%/unit.h
 tests_unit_io_steer_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_io_steer_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)

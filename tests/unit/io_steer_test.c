@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The packet filter programs, run by the kernel itself: a filter on a UNIX datagram socket may be
- * attached by anybody, and cuts each datagram to the length that the program returns; 0 drops it.
- */
+/* The packet filter programs, run by the kernel itself (run_filter.h). */
 #include "unit.h"
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -11,6 +8,7 @@
 #include <unistd.h>
 #include "io/steer.h"
 #include "packet/frame.h"
+#include "run_filter.h"
 
 enum { ROOM = 2048, WORKERS = 7 };
 
@@ -19,28 +17,6 @@ static struct tb_addr addr(const char *text)
     struct tb_addr a;
     assert_int_equal(tb_addr_parse(text, &a), 0);
     return a;
-}
-
-/* What an attached program returns for the packet, at most its length. */
-static uint32_t run_attached(const int sockets[2], const uint8_t *packet, uint32_t len)
-{
-    uint8_t seen[ROOM];
-    assert_int_equal(send(sockets[0], packet, len, MSG_DONTWAIT), len);
-    ssize_t n = recv(sockets[1], seen, sizeof seen, MSG_DONTWAIT);
-    return n < 0 ? 0 : (uint32_t) n;
-}
-
-static uint32_t run_classic(struct sock_filter *program, uint32_t program_len,
-                            const uint8_t *packet, uint32_t len)
-{
-    int sockets[2];
-    struct sock_fprog p = {(uint16_t) program_len, program};
-    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, sockets), 0);
-    assert_int_equal(setsockopt(sockets[1], SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof p), 0);
-    uint32_t result = run_attached(sockets, packet, len);
-    close(sockets[0]);
-    close(sockets[1]);
-    return result;
 }
 
 /* A packet from a server to `dst`, with `payload_len` bytes behind its headers. */
@@ -130,33 +106,13 @@ static void ebpf_program_agrees_with_steer_worker(void **state)
     close(fd);
 }
 
-/* What the kernel says of a packet beside its bytes; a UNIX socket has none of it, so that the
- * loads of it are replaced by these numbers. */
-struct aside {
-    uint32_t packet_type, protocol;
-};
-
-/* What the filter returns for the packet, at most its length. */
-static uint32_t run_filter(struct sock_filter *program, int n, struct aside aside,
-                           const uint8_t *packet, uint32_t len)
-{
-    assert_true(n > 0);
-    for (int i = 0; i < n; i++) {
-        if (program[i].code != (BPF_LD | BPF_W | BPF_ABS) || (int32_t) program[i].k >= 0)
-            continue;
-        bool type = program[i].k == (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE);
-        program[i] = (struct sock_filter){.code = BPF_LD | BPF_IMM,
-                                          .k = type ? aside.packet_type : aside.protocol};
-    }
-    return run_classic(program, (uint32_t) n, packet, len);
-}
-
 static bool accepts(const struct tb_io_range *ranges, uint32_t count, struct aside aside,
                     const uint8_t *packet, uint32_t len)
 {
     struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
     int n = tb_steer_filter(ranges, count, TB_STEER_WHOLE, program);
-    uint32_t result = run_filter(program, n, aside, packet, len);
+    assert_true(n > 0);
+    uint32_t result = run_filter(program, (uint32_t) n, aside, packet, len);
     free(program);
     assert_true(result == 0 || result == len); /* all of it or nothing */
     return result != 0;
@@ -232,7 +188,7 @@ static void filter_cuts_where_headers_are_enough(void **state)
     for (int i = 0; i < 2; i++) {
         uint8_t packet[ROOM];
         uint32_t len = packet_to(dst[i], 1024, 1000, packet);
-        int n = tb_steer_filter(ranges, 2, TB_STEER_HEADERS, program);
+        uint32_t n = (uint32_t) tb_steer_filter(ranges, 2, TB_STEER_HEADERS, program);
         assert_int_equal(run_filter(program, n, aside[i], packet, len), TB_STEER_HEADERS);
         assert_int_equal(run_filter(program, n, aside[i], packet, 100), 100);
     }
@@ -248,13 +204,11 @@ static void filter_for_everybody_passes_tcp_alone(void **state)
     for (int i = 0; i < 2; i++) {
         uint8_t packet[ROOM];
         uint32_t len = packet_to(dst[i], 1024, 100, packet);
-        int n = tb_steer_filter_tcp(TB_STEER_WHOLE, program);
+        uint32_t n = (uint32_t) tb_steer_filter_tcp(TB_STEER_WHOLE, program);
         assert_int_equal(run_filter(program, n, aside[i], packet, len), len);
         struct aside sent = {PACKET_OUTGOING, aside[i].protocol};
-        n = tb_steer_filter_tcp(TB_STEER_WHOLE, program);
         assert_int_equal(run_filter(program, n, sent, packet, len), 0);
         packet[i ? 6 : 9] = 17; /* UDP */
-        n = tb_steer_filter_tcp(TB_STEER_WHOLE, program);
         assert_int_equal(run_filter(program, n, aside[i], packet, len), 0);
     }
     free(program);

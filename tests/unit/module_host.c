@@ -63,6 +63,7 @@ static void host_learn_note(struct tb_learn *l, uint32_t index, uint64_t note)
 
 static void host_learn_session_note(struct tb_learn *l, uint64_t note)
 {
+    l->session_note = note;
 }
 
 static void host_learn_opaque(struct tb_learn *l)
@@ -129,6 +130,35 @@ static int host_send_captured(struct tb_session *s, size_t offset, size_t len)
     if (!s->request_data || offset > s->request_len || len > s->request_len - offset)
         return -EINVAL;
     return host_send(s, s->request_data + offset, len);
+}
+
+static void *host_worker_state(const struct tb_session *s)
+{
+    return (void *) (uintptr_t) s->worker;
+}
+
+static struct tb_latency *host_latency_new(void)
+{
+    return calloc(1, sizeof(struct tb_latency));
+}
+
+static void host_latency_free(struct tb_latency *h)
+{
+    free(h);
+}
+
+static void host_latency_add(struct tb_latency *h, uint64_t us)
+{
+    h->count++;
+    h->last_us = us;
+}
+
+static json_t *host_latency_json(struct tb_latency *const *h, size_t count)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += h[i] ? h[i]->count : 0;
+    return json_pack("{s:I}", "count", (json_int_t) n);
 }
 
 static uint64_t host_real_us(const struct tb_session *s)
@@ -209,6 +239,11 @@ const struct tb_host test_host = {
     .set_timer = host_set_timer,
     .mismatch = host_mismatch,
     .fail_reason = host_fail_reason,
+    .worker_state = host_worker_state,
+    .latency_new = host_latency_new,
+    .latency_free = host_latency_free,
+    .latency_add = host_latency_add,
+    .latency_json = host_latency_json,
     .real_us = host_real_us,
     .hold_us = host_hold_us,
     .run_left_us = host_run_left_us,
@@ -248,7 +283,7 @@ void host_learn(const struct tb_module *m, struct tb_learn *l, void *state, enum
     uint64_t offset = *at;
     *at += len;
     if (!l->opaque) /* the host keeps the rest to itself */
-        m->learn_data(l, state, dir, offset, copy, len, 0);
+        m->learn_data(l, state, dir, offset, copy, len, l->now_us);
     free(copy);
 }
 

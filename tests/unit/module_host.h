@@ -26,6 +26,8 @@ struct tb_learn {
     bool opaque, server_closed;
     const char *rejected;
     uint64_t client_len, server_len; /* of the streams so far */
+    uint64_t now_us;                 /* capture time of what is said next */
+    uint64_t session_note;
 };
 
 struct tb_session {
@@ -48,6 +50,12 @@ struct tb_session {
     uint64_t real_us, hold_us, run_left_us; /* run_left_us 0: no end */
     uint32_t repeated, repeats;             /* what send_request() was given last, and how often */
     bool keeps_busy, is_patient;
+    _Alignas(16) uint8_t worker[8192]; /* worker_state() */
+};
+
+/* A histogram remembers only this. */
+struct tb_latency {
+    uint64_t count, last_us;
 };
 
 extern const struct tb_host test_host;

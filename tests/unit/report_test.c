@@ -376,6 +376,35 @@ static void summary_counts_what_went_wrong(void **state)
     free(text);
 }
 
+static void the_intercept_channel_is_reported_if_there_was_one(void **state)
+{
+    struct run *r = *state;
+    char *text = summary_of(r);
+
+    assert_null(strstr(text, "channel"));
+    free(text);
+    json_t *report = tb_report_json(&r->in);
+    assert_null(json_object_get(report, "channel"));
+    json_decref(report);
+    r->in.channel = (struct tb_report_channel){
+        .servers = 2, .connections = 4, .connected = 4, .losses = 3, .clock_error_us = 40};
+    r->stats.capture_dropped = 7;
+    text = summary_of(r);
+    assert_has(text, "channel    4 connections from 2 intercept servers, 3 lost and made again; "
+                     "latencies end there (+- 40 us)\n");
+    assert_has(text, "  - the intercept channel was lost for a while");
+    assert_has(text, "  - 7 packets lost between target and this host");
+    free(text);
+    r->in.channel.connected = 1;
+    text = summary_of(r);
+    assert_has(text, "  - 3 of 4 connections to intercept were down at the end");
+    free(text);
+    report = tb_report_json(&r->in);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(report, "channel"), "losses")), 3);
+    json_decref(report);
+}
+
 static void summary_fits_thirty_lines_at_worst(void **state)
 {
     struct run *r = *state;
@@ -390,6 +419,7 @@ static void summary_fits_thirty_lines_at_worst(void **state)
     for (int v = TB_VERDICT_COMPLETED + 1; v < TB_VERDICT_COUNT; v++)
         fail_sessions(r, v, 1);
     r->stats.late = r->stats.capture_dropped = r->stats.send_errors = 5;
+    r->in.channel = (struct tb_report_channel){2, 4, 3, 1, 1, 1};
     r->stats.retransmitted = 500;
     r->stats.example_count = 5;
     for (int i = 0; i < 100; i++)
@@ -695,6 +725,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(devices_are_written_to_not_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(summary_of_a_good_run_gives_no_advice, setup, teardown),
         cmocka_unit_test_setup_teardown(summary_counts_what_went_wrong, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_intercept_channel_is_reported_if_there_was_one, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(summary_fits_thirty_lines_at_worst, setup, teardown),
         cmocka_unit_test_setup_teardown(summary_of_nothing_divides_by_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(advice_names_cause_and_remedy, setup, teardown),

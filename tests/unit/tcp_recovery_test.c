@@ -81,6 +81,21 @@ static void timeout_counts_from_the_latest_progress(void **state)
     EXPECT_NOTHING(r);
 }
 
+static void timeout_counts_from_the_sending_not_from_the_wait_for_a_window(void **state)
+{
+    struct rig *r = *state;
+
+    rig_connect(r);
+    GIVE(r, .flags = ACK, .window = 500);
+    rig_send(r, 800);
+    rig_pass(r, 150 * MILLISECONDS);
+    EXPECT_NOTHING(r);
+    GIVE(r, .flags = ACK, .window = 65535);
+    EXPECT(r, .flags = ACK, .seq = 1, .ack = 1, .len = 800);
+    rig_pass(r, 190 * MILLISECONDS);
+    EXPECT_NOTHING(r);
+}
+
 static void timeouts_back_off(void **state)
 {
     struct rig *r = *state;
@@ -247,6 +262,23 @@ static void third_duplicate_ack_retransmits_the_first_segment(void **state)
 }
 
 /* RFC 3042 */
+static void fast_retransmission_keeps_within_the_window(void **state)
+{
+    struct rig *r = *state;
+
+    r->server.sack = false;
+    rig_connect(r);
+    rig_send(r, 500);
+    EXPECT(r, .flags = ACK, .seq = 1, .ack = 1, .len = 500);
+    GIVE(r, .flags = ACK, .window = 500);
+    rig_send(r, 5000);
+    EXPECT_NOTHING(r);
+    for (unsigned i = 0; i < 3; i++)
+        GIVE(r, .flags = ACK, .window = 500);
+    EXPECT(r, .flags = ACK, .seq = 1, .ack = 1, .len = 500);
+    EXPECT_NOTHING(r);
+}
+
 static void first_two_duplicate_acks_let_new_segments_go(void **state)
 {
     struct rig *r = *state;
@@ -467,6 +499,7 @@ int main(void)
         cmocka_unit_test(timeout_is_at_most_a_minute),
         RIG_TEST(retransmits_first_unacked_after_rto),
         RIG_TEST(timeout_counts_from_the_latest_progress),
+        RIG_TEST(timeout_counts_from_the_sending_not_from_the_wait_for_a_window),
         RIG_TEST(timeouts_back_off),
         RIG_TEST(progress_leaves_the_rto_doubled_once),
         RIG_TEST(everything_lost_is_sent_again_from_the_first_byte),
@@ -478,6 +511,7 @@ int main(void)
         RIG_TEST(peer_that_acknowledges_nothing_is_dead_after_the_timeout),
         RIG_TEST(two_duplicate_acks_retransmit_nothing),
         RIG_TEST(third_duplicate_ack_retransmits_the_first_segment),
+        RIG_TEST(fast_retransmission_keeps_within_the_window),
         RIG_TEST(first_two_duplicate_acks_let_new_segments_go),
         RIG_TEST(window_update_is_no_duplicate_ack),
         RIG_TEST(data_is_no_duplicate_ack),

@@ -58,6 +58,21 @@ static void frames_for_the_device_hold_whole_segments(void **state)
     EXPECT_NOTHING(r);
 }
 
+static void end_of_a_span_goes_out_with_what_follows(void **state)
+{
+    struct rig *r = *state;
+
+    rig_connect(r);
+    r->env.gso_max = 60000;
+    GIVE(r, .flags = ACK, .zero_window = true);
+    rig_send(r, 2500);
+    rig_send_copy(r, 300);
+    EXPECT_NOTHING(r);
+    GIVE(r, .flags = ACK, .window = 65535);
+    EXPECT(r, .flags = ACK, .seq = 1, .ack = 1, .len = 2000);
+    EXPECT(r, .flags = ACK, .seq = 2001, .ack = 1, .len = 800);
+}
+
 static void single_segment_is_not_marked_for_cutting(void **state)
 {
     struct rig *r = *state;
@@ -463,6 +478,7 @@ int main(void)
         RIG_TEST(last_segment_is_pushed),
         RIG_TEST(device_cuts_what_it_can),
         RIG_TEST(frames_for_the_device_hold_whole_segments),
+        RIG_TEST(end_of_a_span_goes_out_with_what_follows),
         RIG_TEST(single_segment_is_not_marked_for_cutting),
         RIG_TEST(retransmissions_are_not_left_to_the_device),
         RIG_TEST(full_batch_is_flushed_on_the_way),

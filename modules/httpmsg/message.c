@@ -20,7 +20,8 @@ enum state {
     ST_LINE_CR,
     ST_NAME,
     ST_LENGTH, /* value of Content-Length */
-    ST_TOKENS, /* value of Transfer-Encoding or Expect */
+    ST_TOKENS, /* value of a field that is a list of words */
+    ST_ACCEPT, /* value of Sec-WebSocket-Accept */
     ST_SKIP,   /* the rest of a header line */
     ST_BODY,
     ST_TO_CLOSE,
@@ -46,30 +47,64 @@ enum word {
     WORD_TRANSFER_ENCODING,
     WORD_EXPECT,
     WORD_UPGRADE,
+    WORD_CONNECTION,
+    WORD_CONTENT_TYPE,
+    WORD_ACCEPT,
     WORD_CHUNKED,
     WORD_IDENTITY,
     WORD_100_CONTINUE,
     WORD_HEAD,
     WORD_CONNECT,
+    WORD_CLOSE,
+    WORD_KEEP_ALIVE,
+    WORD_EVENT_STREAM,
+    WORD_WEBSOCKET,
     WORD_COUNT
 };
 
-static const char *const words[WORD_COUNT] = {
-    "",        "content-length", "transfer-encoding", "expect", "upgrade",
-    "chunked", "identity",       "100-continue",      "HEAD",   "CONNECT"};
+static const char *const words[WORD_COUNT] = {[WORD_NONE] = "",
+                                              [WORD_CONTENT_LENGTH] = "content-length",
+                                              [WORD_TRANSFER_ENCODING] = "transfer-encoding",
+                                              [WORD_EXPECT] = "expect",
+                                              [WORD_UPGRADE] = "upgrade",
+                                              [WORD_CONNECTION] = "connection",
+                                              [WORD_CONTENT_TYPE] = "content-type",
+                                              [WORD_ACCEPT] = "sec-websocket-accept",
+                                              [WORD_CHUNKED] = "chunked",
+                                              [WORD_IDENTITY] = "identity",
+                                              [WORD_100_CONTINUE] = "100-continue",
+                                              [WORD_HEAD] = "HEAD",
+                                              [WORD_CONNECT] = "CONNECT",
+                                              [WORD_CLOSE] = "close",
+                                              [WORD_KEEP_ALIVE] = "keep-alive",
+                                              [WORD_EVENT_STREAM] = "text/event-stream",
+                                              [WORD_WEBSOCKET] = "websocket"};
 
 #define BIT(word) (1u << (word))
+
+#define FNV_BASIS 2166136261u
 
 static const unsigned method_words = BIT(WORD_HEAD) | BIT(WORD_CONNECT);
 static const unsigned request_fields =
     BIT(WORD_CONTENT_LENGTH) | BIT(WORD_TRANSFER_ENCODING) | BIT(WORD_EXPECT) | BIT(WORD_UPGRADE);
 static const unsigned response_fields = BIT(WORD_CONTENT_LENGTH) | BIT(WORD_TRANSFER_ENCODING);
+static const unsigned watched_fields =
+    BIT(WORD_CONNECTION) | BIT(WORD_CONTENT_TYPE) | BIT(WORD_ACCEPT);
+
+/* The words that matter in a field's value; none: the value is skipped. */
+static const unsigned values[WORD_COUNT] = {
+    [WORD_TRANSFER_ENCODING] = BIT(WORD_CHUNKED) | BIT(WORD_IDENTITY),
+    [WORD_EXPECT] = BIT(WORD_100_CONTINUE),
+    [WORD_UPGRADE] = BIT(WORD_WEBSOCKET),
+    [WORD_CONNECTION] = BIT(WORD_CLOSE) | BIT(WORD_KEEP_ALIVE),
+    [WORD_CONTENT_TYPE] = BIT(WORD_EVENT_STREAM),
+};
 
 /* --- words ---------------------------------------------------------------------------------- */
 
 static void word_begin(struct tb_http_message *m, unsigned candidates)
 {
-    m->words = (uint16_t) candidates;
+    m->words = candidates;
     m->pos = 0;
 }
 
@@ -81,7 +116,7 @@ static void word_step(struct tb_http_message *m, uint8_t c)
         unsigned i = (unsigned) __builtin_ctz(left);
         uint8_t want = (uint8_t) words[i][m->pos];
         if (want == 0 || (c != want && lower != want))
-            m->words &= (uint16_t) ~BIT(i);
+            m->words &= ~BIT(i);
     }
     if (m->pos < UINT8_MAX)
         m->pos++;
@@ -202,16 +237,24 @@ static size_t read_target_cr(struct tb_http_message *m, const uint8_t *p, size_t
     return want_lf(m, *p, ST_LINE);
 }
 
+static void note_version(struct tb_http_message *m, uint8_t minor)
+{
+    if ((m->flags & TB_HTTP_WATCH) && minor == '0')
+        m->flags |= TB_HTTP_1_0;
+}
+
 static size_t read_version(struct tb_http_message *m, const uint8_t *p, size_t n)
 {
     enum { VERSION_LEN = 8 };
     if (m->pos == 0 && n > VERSION_LEN && memcmp(p, "HTTP/1.", VERSION_LEN - 1) == 0 &&
         is_digit(p[VERSION_LEN - 1]) && p[VERSION_LEN] == ' ') { /* the usual case, at once */
         m->state = ST_STATUS;
+        note_version(m, p[VERSION_LEN - 1]);
         return VERSION_LEN + 1;
     }
     if (m->pos < VERSION_LEN && version_goes_on(m->pos, *p)) {
-        m->pos++;
+        if (++m->pos == VERSION_LEN)
+            note_version(m, *p);
     } else if (m->pos == VERSION_LEN && *p == ' ') {
         m->pos = 0;
         m->state = ST_STATUS;
@@ -250,20 +293,20 @@ static size_t read_reason(struct tb_http_message *m, const uint8_t *p, size_t n)
 static void value_begin(struct tb_http_message *m, enum word field)
 {
     m->state = ST_SKIP;
+    m->field = (uint8_t) field;
     if (field == WORD_UPGRADE)
         m->flags |= TB_HTTP_UPGRADE;
-    if (field == WORD_NONE || field == WORD_UPGRADE)
-        return;
-    m->field = (uint8_t) field;
     if (field == WORD_CONTENT_LENGTH) {
         m->state = ST_LENGTH;
         m->left = 0;
         m->pos = 0;
-        return;
+    } else if (field == WORD_ACCEPT) {
+        m->state = ST_ACCEPT;
+        m->accept = FNV_BASIS;
+    } else if (values[field]) {
+        m->state = ST_TOKENS;
+        word_begin(m, values[field]);
     }
-    m->state = ST_TOKENS;
-    word_begin(m, field == WORD_EXPECT ? BIT(WORD_100_CONTINUE)
-                                       : BIT(WORD_CHUNKED) | BIT(WORD_IDENTITY));
 }
 
 static size_t read_line(struct tb_http_message *m, const uint8_t *p, size_t n)
@@ -279,6 +322,8 @@ static size_t read_line(struct tb_http_message *m, const uint8_t *p, size_t n)
     if (*p == ' ' || *p == '\t') { /* a folded line goes on with the field (RFC 9112 §5.2) */
         if (m->field == WORD_CONTENT_LENGTH)
             m->state = ST_LENGTH;
+        else if (m->field == WORD_ACCEPT)
+            m->state = ST_ACCEPT;
         else if (m->field != WORD_NONE)
             m->state = ST_TOKENS;
         else
@@ -286,7 +331,8 @@ static size_t read_line(struct tb_http_message *m, const uint8_t *p, size_t n)
         return 1;
     }
     m->field = WORD_NONE;
-    word_begin(m, m->flags & TB_HTTP_RESPONSE ? response_fields : request_fields);
+    word_begin(m, (m->flags & TB_HTTP_RESPONSE ? response_fields : request_fields) |
+                      (m->flags & TB_HTTP_WATCH ? watched_fields : 0));
     m->state = ST_NAME;
     word_step(m, *p); /* most lines are of no interest from their first letter on */
     if (m->words == 0 && *p != ':')
@@ -366,25 +412,26 @@ static size_t read_length(struct tb_http_message *m, const uint8_t *p, size_t n)
 /* The last transfer coding decides how the body is framed; "identity" is none. */
 static void token_end(struct tb_http_message *m)
 {
+    static const uint16_t flags[WORD_COUNT] = {
+        [WORD_100_CONTINUE] = TB_HTTP_EXPECTS,  [WORD_CLOSE] = TB_HTTP_CLOSE,
+        [WORD_KEEP_ALIVE] = TB_HTTP_KEEP_ALIVE, [WORD_EVENT_STREAM] = TB_HTTP_EVENTS,
+        [WORD_WEBSOCKET] = TB_HTTP_WEBSOCKET,
+    };
     if (m->pos == 0)
         return;
     enum word w = word_end(m);
-    if (m->field == WORD_EXPECT) {
-        if (w == WORD_100_CONTINUE)
-            m->flags |= TB_HTTP_EXPECTS;
-        word_begin(m, BIT(WORD_100_CONTINUE));
-        return;
-    }
-    if (w != WORD_IDENTITY) {
-        m->flags &= (uint8_t) ~(TB_HTTP_CHUNKED | TB_HTTP_CODED);
+    if (m->field != WORD_TRANSFER_ENCODING) {
+        m->flags |= flags[w];
+    } else if (w != WORD_IDENTITY) {
+        m->flags &= (uint16_t) ~(TB_HTTP_CHUNKED | TB_HTTP_CODED);
         m->flags |= w == WORD_CHUNKED ? TB_HTTP_CHUNKED : TB_HTTP_CODED;
     }
-    word_begin(m, BIT(WORD_CHUNKED) | BIT(WORD_IDENTITY));
+    word_begin(m, values[m->field]);
 }
 
 static size_t read_tokens(struct tb_http_message *m, const uint8_t *p, size_t n)
 {
-    if (*p == ',') {
+    if (*p == ',' || (*p == ';' && m->field == WORD_CONTENT_TYPE)) {
         token_end(m);
     } else if (*p == '\n') {
         token_end(m);
@@ -392,6 +439,22 @@ static size_t read_tokens(struct tb_http_message *m, const uint8_t *p, size_t n)
     } else if (*p != ' ' && *p != '\t' && *p != '\r') {
         word_step(m, *p);
     }
+    return 1;
+}
+
+static uint32_t hash_on(uint32_t hash, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ p[i]) * 16777619u;
+    return hash;
+}
+
+static size_t read_accept(struct tb_http_message *m, const uint8_t *p, size_t n)
+{
+    if (*p == '\n')
+        m->state = ST_LINE;
+    else if (*p != ' ' && *p != '\t' && *p != '\r')
+        m->accept = hash_on(m->accept, p, 1);
     return 1;
 }
 
@@ -424,10 +487,7 @@ static void digest_add(struct tb_http_message *m, const uint8_t *p, size_t n)
 {
     if (!(m->flags & TB_HTTP_DIGEST))
         return;
-    uint32_t h = m->digest;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * 16777619u;
-    m->digest = h;
+    m->digest = hash_on(m->digest, p, n);
 }
 
 static size_t read_counted(struct tb_http_message *m, const uint8_t *p, size_t n, enum state next)
@@ -546,6 +606,7 @@ static size_t (*const readers[ST_COUNT])(struct tb_http_message *, const uint8_t
     [ST_NAME] = read_name,
     [ST_LENGTH] = read_length,
     [ST_TOKENS] = read_tokens,
+    [ST_ACCEPT] = read_accept,
     [ST_SKIP] = read_skip,
     [ST_BODY] = read_body,
     [ST_TO_CLOSE] = read_to_close,
@@ -577,9 +638,9 @@ static size_t step(struct tb_http_message *m, const uint8_t *p, size_t n)
     return used;
 }
 
-static void begin(struct tb_http_message *m, uint8_t flags)
+static void begin(struct tb_http_message *m, uint16_t flags)
 {
-    *m = (struct tb_http_message){.state = ST_START, .flags = flags, .digest = 2166136261u};
+    *m = (struct tb_http_message){.state = ST_START, .flags = flags, .digest = FNV_BASIS};
 }
 
 void tb_http_begin_request(struct tb_http_message *m, bool digest)
@@ -589,16 +650,37 @@ void tb_http_begin_request(struct tb_http_message *m, bool digest)
 
 void tb_http_begin_response(struct tb_http_message *m, enum tb_http_method method, bool digest)
 {
-    begin(m, (uint8_t) (TB_HTTP_RESPONSE | (digest ? TB_HTTP_DIGEST : 0)));
+    begin(m, (uint16_t) (TB_HTTP_RESPONSE | (digest ? TB_HTTP_DIGEST : 0)));
     m->method = (uint8_t) method;
+}
+
+void tb_http_watch(struct tb_http_message *m)
+{
+    m->flags |= TB_HTTP_WATCH;
+}
+
+uint32_t tb_http_hash(const uint8_t *data, size_t len)
+{
+    return hash_on(FNV_BASIS, data, len);
 }
 
 enum tb_http_event tb_http_feed(struct tb_http_message *m, const uint8_t *data, size_t len,
                                 size_t *used)
 {
+    return tb_http_feed_to(m, data, len, used, NULL);
+}
+
+enum tb_http_event tb_http_feed_to(struct tb_http_message *m, const uint8_t *data, size_t len,
+                                   size_t *used, const struct tb_http_sink *sink)
+{
     size_t at = 0;
-    while (at < len && m->state < ST_COUNT)
-        at += step(m, data + at, len - at);
+    while (at < len && m->state < ST_COUNT) {
+        bool body = sink && carries_body(m->state);
+        size_t n = step(m, data + at, len - at);
+        if (body)
+            sink->body(sink->ctx, m, data + at, n, m->state == ST_CHUNK_END);
+        at += n;
+    }
     *used = at;
     if (m->state == ST_HEAD_END) {
         body_begin(m);
@@ -635,6 +717,25 @@ bool tb_http_in_body(const struct tb_http_message *m)
 bool tb_http_until_close(const struct tb_http_message *m)
 {
     return m->state == ST_TO_CLOSE;
+}
+
+bool tb_http_closes(const struct tb_http_message *m)
+{
+    return (m->flags & TB_HTTP_CLOSE) ||
+           ((m->flags & TB_HTTP_1_0) && !(m->flags & TB_HTTP_KEEP_ALIVE)) ||
+           m->state == ST_TO_CLOSE;
+}
+
+bool tb_http_between_chunks(const struct tb_http_message *m)
+{
+    return m->state == ST_CHUNK_SIZE && m->pos == NUMBER_BEFORE;
+}
+
+void tb_http_resume(struct tb_http_message *m, bool chunked)
+{
+    begin(m, TB_HTTP_RESPONSE | TB_HTTP_WATCH | (chunked ? TB_HTTP_CHUNKED : 0));
+    m->status = 200;
+    m->state = chunked ? ST_CHUNK_SIZE : ST_TO_CLOSE;
 }
 
 bool tb_http_interim(const struct tb_http_message *m)

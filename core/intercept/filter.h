@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which packets the kernel is to hand over: -F, or what the connected clients want. Called by the
+ * control thread, at start and whenever that changes.
+ */
+#ifndef TB_INTERCEPT_FILTER_H
+#define TB_INTERCEPT_FILTER_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "intercept/expression.h"
+#include "io/steer.h"
+#include "relay/frame.h"
+
+struct tb_intercept_filter {
+    struct tb_expression *given;                     /* -F; NULL: none */
+    struct sock_filter program[TB_STEER_FILTER_MAX]; /* what is wanted now */
+    uint32_t len;                                    /* 0: nothing */
+    bool all_tcp; /* instead of ranges too many for a filter: the rest is sorted out later */
+};
+
+/* 0, or -EINVAL with libpcap's words and what else there may be to say. */
+int tb_intercept_filter_init(struct tb_intercept_filter *f, const char *text, struct tb_err *err);
+void tb_intercept_filter_fini(struct tb_intercept_filter *f);
+
+/* Make `program` of what all clients together want; see tb_relay_server_options.wanted. */
+void tb_intercept_filter_want(struct tb_intercept_filter *f, const struct tb_relay_range *ranges,
+                              uint32_t count, bool registers, bool payload);
+/* The kernel finds the program too long: all TCP instead. */
+void tb_intercept_filter_widen(struct tb_intercept_filter *f);
+
+/* Does -F let the packet pass? True without -F. */
+bool tb_intercept_filter_passes(const struct tb_intercept_filter *f, const uint8_t *packet,
+                                uint32_t len, uint32_t wire_len);
+
+#endif

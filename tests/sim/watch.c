@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The watcher: every segment at the client's network card, both ways. From what was received it
+ * follows what the next segment must say; anything else fails the seed. sent.c looks at what the
+ * client sends.
+ */
+#include "watch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "sent.h"
+
+enum { DELAYED_ACK_US = 40000, TICK_US = 64 };
+
+void sim_fail(struct sim *s, const struct conn *c, const char *fmt, ...)
+{
+    char words[400];
+    va_list ap;
+
+    if (s->failed)
+        return;
+    s->failed = true;
+    va_start(ap, fmt);
+    vsnprintf(words, sizeof words, fmt, ap);
+    va_end(ap);
+    int n = snprintf(s->why, sizeof s->why, "at %.6f s: %s",
+                     (double) (s->now_us - s->begin_us) / 1e6, words);
+    char addr[TB_ADDR_TEXT] = "";
+    if (c && n < (int) sizeof s->why)
+        snprintf(s->why + n, sizeof s->why - (size_t) n,
+                 " [%s user %u play %u port %u, session %u, module %u, end %d, fault %d]",
+                 tb_addr_format(&c->slot->path.src, addr), c->slot->user, c->play,
+                 c->slot->path.sport, c->t->script.number, c->t->script.module, (int) c->t->end,
+                 (int) c->b.fault);
+}
+
+/* --- a play begins ---------------------------------------------------------------------------- */
+
+static void check_start(const struct sim *s, const struct conn *c, uint32_t user)
+{
+    const struct tb_pacing_input *p = &s->pacing_input;
+
+    if (s->config.open_loop || c->play > 1 || p->topology)
+        return;
+    /* With a ramp the rate grows linearly to its full value. */
+    double at_s = user / p->rate, ramp_starts = p->rate * p->ramp_s / 2;
+    if (p->ramp_s > 0)
+        at_s = user < ramp_starts ? __builtin_sqrt(2 * user * p->ramp_s / p->rate)
+                                  : p->ramp_s + (user - ramp_starts) / p->rate;
+    double late_us = (double) (s->now_us - s->begin_us) - at_s * 1e6;
+    if (late_us < -2 || late_us > 100)
+        sim_fail((struct sim *) s, c, "starts %.0f us beside its schedule", late_us);
+}
+
+struct conn *watch_start(struct sim *s, struct tb_worker *w, struct tb_user *u)
+{
+    struct conn *c = calloc(1, sizeof *c);
+    struct tb_tcp_path path;
+
+    if (!c)
+        abort();
+    tb_user_path(w, u, &path);
+    c->s = s;
+    c->worker = w;
+    c->slot = slot_find(s, tb_addr_low32(&path.src), path.sport);
+    if (!c->slot || c->slot->user != u->tcp.owner) {
+        fprintf(stderr, "a user is where the plan does not have it\n");
+        abort();
+    }
+    c->t = &s->session[c->slot->user % s->sessions];
+    c->play = u->plays;
+    c->start_us = s->now_us;
+    c->fin_at = c->ack_by_us = SIM_NONE;
+    c->snd_scale = c->rcv_scale = -1;
+    c->rtt_least = SIM_NONE;
+    story_behave(s, c, &c->b);
+    c->deaf_syns = c->b.fault == FAULT_DEAF_FIRST ? c->b.arg : 0;
+    if (c->b.fault == FAULT_LEFTOVER && !c->slot->peer)
+        peer_leave_over(s, c->slot, &c->b);
+    c->older = s->conns;
+    s->conns = c;
+    c->before = c->slot->conn;
+    c->slot->conn = c;
+    s->plays++;
+    check_start(s, c, c->slot->user);
+    return c;
+}
+
+void watch_free_all(struct sim *s)
+{
+    while (s->conns) {
+        struct conn *older = s->conns->older;
+        free(s->conns);
+        s->conns = older;
+    }
+}
+
+/* --- what the client owes --------------------------------------------------------------------- */
+
+static void look_at(struct conn *c)
+{
+    if (c->is_looked_at)
+        return;
+    c->is_looked_at = true;
+    c->look_next = c->s->look;
+    c->s->look = c;
+}
+
+static void owe_now(struct conn *c)
+{
+    c->ack_now = !c->fuzzy;
+    look_at(c);
+}
+
+static bool is_over(const struct conn *c)
+{
+    bool both_closed = c->fin && c->fin_sent && c->una == c->max;
+
+    return c->rst || c->rst_sent || c->refused || both_closed;
+}
+
+void watch_turn_over(struct sim *s)
+{
+    while (s->look) {
+        struct conn *c = s->look;
+        s->look = c->look_next;
+        c->is_looked_at = false;
+        if (c->ack_now && !is_over(c))
+            sim_fail(s, c, "an ACK that was due at once did not come");
+        if (c->must_retransmit && !is_over(c))
+            sim_fail(s, c, "no fast retransmission at the third duplicate ACK");
+        c->ack_now = c->must_retransmit = false;
+        sent_check_window_used(c);
+    }
+}
+
+void watch_check_ack_time(struct conn *c)
+{
+    if (c->ack_by_us != SIM_NONE && c->s->now_us > c->ack_by_us && !is_over(c) &&
+        c->verdict == TB_VERDICT_NONE)
+        sim_fail(c->s, c, "an ACK is %llu us late",
+                 (unsigned long long) (c->s->now_us - c->ack_by_us));
+}
+
+/* --- received --------------------------------------------------------------------------------- */
+
+static void take_syn_ack(struct conn *c, const struct seg *g)
+{
+    const struct tb_syn *o = &c->t->script.syn;
+    uint32_t headers = g->v6 ? 60 : 40, room = c->s->config.mtu - headers;
+    uint64_t now = c->s->now_us;
+
+    c->open = true;
+    c->open_us = c->last_ack_us = now;
+    c->irs = g->seq;
+    c->ts = o->timestamps && g->has_ts;
+    c->sack = o->sack_permitted && g->sack_ok;
+    if (o->wscale >= 0 && g->wscale >= 0) {
+        c->rcv_scale = o->wscale;
+        c->snd_scale = g->wscale;
+    }
+    c->mss = g->mss ? g->mss : g->v6 ? 1220 : 536;
+    if (c->mss > room)
+        c->mss = room;
+    if (c->ts)
+        c->mss -= 12;
+    c->ts_recent = g->tsval;
+    c->edge = c->edge_most = c->wnd_most = g->window;
+    c->wl1 = g->seq;
+    if (c->syns == 1)
+        c->rtt_least = c->rtt_most = now - c->syn_us;
+    owe_now(c);
+}
+
+static void received_before_open(struct conn *c, const struct seg *g)
+{
+    bool acks = g->flags & TB_TCP_ACK, acked = acks && g->ack == c->iss + 1;
+
+    if (acks && !acked) {
+        c->recovers = true;
+        c->recover_seq = g->ack;
+    }
+    if (g->flags & TB_TCP_RST)
+        c->refused |= acked;
+    else if ((g->flags & TB_TCP_SYN) && acked)
+        take_syn_ack(c, g);
+}
+
+static void take_rtt(struct conn *c)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < c->segs; i++) {
+        uint64_t rtt = c->s->now_us - c->seg_us[i];
+        if (c->seg_end[i] > c->una) {
+            c->seg_from[kept] = c->seg_from[i];
+            c->seg_end[kept] = c->seg_end[i];
+            c->seg_us[kept] = c->seg_us[i];
+            c->seg_again[kept++] = c->seg_again[i];
+            continue;
+        }
+        if (rtt > c->rtt_most)
+            c->rtt_most = rtt;
+        if (!c->seg_again[i] && rtt < c->rtt_least)
+            c->rtt_least = rtt;
+    }
+    c->segs = kept;
+}
+
+static void take_new_ack(struct conn *c, uint64_t ack)
+{
+    uint64_t now = c->s->now_us;
+
+    sent_check_timer(c);
+    c->una = ack;
+    ranges_join(&c->sacked, ack);
+    take_rtt(c);
+    c->last_ack_us = c->base_us = now;
+    c->rto_us = 0;
+    c->dupacks = 0;
+    c->must_retransmit = false;
+    if (c->in_recovery || ack < c->timeout_upto)
+        c->hint_us = now;
+    if (c->una >= c->recover)
+        c->in_recovery = false;
+}
+
+static void take_duplicate(struct conn *c, uint32_t mss, bool more_sacked)
+{
+    uint64_t above = 0;
+
+    c->dupacks++;
+    for (unsigned i = 0; i < c->sacked.n; i++)
+        above += c->sacked.r[i].to - c->sacked.r[i].from;
+    if (c->in_recovery)
+        c->hint_us = c->s->now_us;
+    if (c->dupacks >= 3 || (more_sacked && above > 2u * mss)) {
+        c->must_retransmit |= !c->fuzzy && c->again == 0 && c->dupacks == 3 && !c->in_recovery;
+        c->in_recovery = true;
+        c->recover = c->max;
+        c->hint_us = c->s->now_us;
+        look_at(c);
+    }
+}
+
+static bool take_sacks(struct conn *c, const struct seg *g)
+{
+    bool more = false;
+
+    for (unsigned i = 0; i < g->sacks && c->sack; i++) {
+        int64_t from =
+            (int64_t) c->una + (int32_t) (g->sack[i][0] - (c->iss + 1 + (uint32_t) c->una));
+        int64_t to =
+            (int64_t) c->una + (int32_t) (g->sack[i][1] - (c->iss + 1 + (uint32_t) c->una));
+        if (from < (int64_t) c->una || to <= from || to > (int64_t) c->max)
+            continue;
+        if (!ranges_have(&c->sacked, (uint64_t) from, (uint64_t) to)) {
+            ranges_add(&c->sacked, (uint64_t) from, (uint64_t) to);
+            more = true;
+        }
+    }
+    return more;
+}
+
+/* False: the segment is to be dropped. */
+static bool take_ack(struct conn *c, const struct seg *g)
+{
+    int64_t ack = (int64_t) c->una + (int32_t) (g->ack - (c->iss + 1 + (uint32_t) c->una));
+    uint64_t window = (uint64_t) g->window << (c->snd_scale > 0 ? c->snd_scale : 0);
+    uint64_t edge_before = c->edge;
+
+    uint32_t oldest = 65535u << (c->snd_scale > 0 ? c->snd_scale : 0);
+    if (ack > (int64_t) c->max || ack < (int64_t) c->una - oldest)
+        return false;
+    bool more_sacked = take_sacks(c, g), is_new = ack > (int64_t) c->una;
+    bool shut = c->edge == c->una;
+    if (is_new)
+        take_new_ack(c, (uint64_t) ack);
+    if (ack >= (int64_t) c->una) {
+        uint64_t edge = (uint64_t) ack + window;
+        bool plain = g->len == 0 && !(g->flags & TB_TCP_FIN) && window > 0 && edge == edge_before;
+        if (!is_new && c->max > c->una && (c->sack ? more_sacked : plain))
+            take_duplicate(c, c->mss, more_sacked);
+        if (edge > c->edge_most)
+            c->edge_most = edge;
+        if (window > c->wnd_most)
+            c->wnd_most = window;
+        if (is_new || (int32_t) (g->seq - c->wl1) >= 0) {
+            if (edge != c->edge)
+                c->edge_us = c->s->now_us;
+            c->edge = edge;
+            c->wl1 = g->seq;
+        }
+        if (shut && c->edge > c->una) { /* the window opens */
+            sent_check_timer(c);
+            c->last_ack_us = c->base_us = c->s->now_us;
+            c->rto_us = 0;
+        }
+    }
+    look_at(c);
+    return true;
+}
+
+static void bytes_came(struct conn *c)
+{
+    uint64_t now = c->s->now_us, gap = now - c->last_data_us;
+
+    if (c->last_data_us && gap > c->data_gap_us)
+        c->data_gap_us = gap;
+    c->last_data_us = now;
+    if (c->t->greeting && c->rcv >= c->t->greeting && !c->done_us[SIM_REQUESTS])
+        c->done_us[SIM_REQUESTS] = now;
+    for (uint32_t i = 0; i < c->t->count; i++)
+        if (c->t->req[i].r.response_bytes && !c->done_us[i] && c->rcv >= c->t->req[i].reply_to)
+            c->done_us[i] = now;
+}
+
+static void take_in_order(struct conn *c, uint64_t to, uint32_t len)
+{
+    bool gap_filled = c->ooo.n > 0;
+    uint64_t before = c->rcv;
+
+    c->rcv = ranges_join(&c->ooo, to);
+    if (c->ooo.n == 0)
+        c->ooo_segments = 0;
+    c->s->bytes_in += c->rcv - before;
+    c->unacked += len;
+    if (gap_filled || c->unacked >= 2u * (c->mss > 1460 ? c->mss : 1460))
+        owe_now(c);
+    else if (c->ack_by_us == SIM_NONE)
+        c->ack_by_us = c->s->now_us + DELAYED_ACK_US + 3 * TICK_US;
+    bytes_came(c);
+}
+
+static void take_text(struct conn *c, const struct seg *g, uint64_t from)
+{
+    uint64_t to = from + g->len;
+
+    if (c->turn_us != c->s->now_us)
+        c->turn_segments = 0;
+    c->turn_us = c->s->now_us;
+    c->turn_segments += g->len > 0;
+    if (c->fin) {
+        if (g->len > 0 || (g->flags & TB_TCP_FIN))
+            owe_now(c);
+        return;
+    }
+    if ((g->flags & TB_TCP_FIN) && c->fin_at == SIM_NONE)
+        c->fin_at = to;
+    if (g->len > 0 && (int64_t) to > (int64_t) c->rcv) {
+        if ((int64_t) from > (int64_t) c->rcv) {
+            owe_now(c);
+            if (!ranges_have(&c->ooo, from, to)) {
+                c->latest_ooo = from;
+                c->ooo_segments++;
+                ranges_add(&c->ooo, from, to);
+            }
+            if (c->ooo.n > 7 || c->ooo_segments > 50 || c->ooo.n == SIM_RANGES)
+                c->fuzzy = c->s->refuses_data = true;
+        } else {
+            take_in_order(c, to, (uint32_t) (to - c->rcv));
+        }
+    } else if (g->len > 0) {
+        owe_now(c);
+    }
+    if (g->flags & TB_TCP_FIN)
+        owe_now(c);
+    if (c->fin_at == c->rcv && !c->fin) {
+        c->fin = true;
+        c->fin_us = c->s->now_us;
+        c->rcv++;
+        owe_now(c);
+    }
+}
+
+static void received_open(struct conn *c, const struct seg *g)
+{
+    int64_t from = (int64_t) c->rcv + (int32_t) (g->seq - (c->irs + 1 + (uint32_t) c->rcv));
+    int64_t most = (int64_t) 65535 << (c->rcv_scale > 0 ? c->rcv_scale : 0);
+    int64_t nxt = (int64_t) c->rcv, edge = nxt + (most < 1 << 20 ? most : 1 << 20);
+    int64_t len = (int64_t) g->len + !!(g->flags & TB_TCP_SYN) + !!(g->flags & TB_TCP_FIN);
+
+    if (g->flags & TB_TCP_RST) {
+        bool exact = from == nxt || (c->fuzzy && from <= nxt && from >= (int64_t) c->last_ack_out);
+        if (exact && !is_over(c)) {
+            c->rst = true;
+            c->rst_us = c->s->now_us;
+        }
+        return;
+    }
+    if (c->ts && !g->has_ts)
+        return;
+    if (c->ts && (int32_t) (g->tsval - c->ts_recent) < 0) {
+        owe_now(c);
+        return;
+    }
+    if (g->flags & TB_TCP_SYN) {
+        if (g->seq == c->irs)
+            owe_now(c);
+        return;
+    }
+    if (len == 0 ? from < nxt || from >= edge : from >= edge || from + len <= nxt) {
+        owe_now(c);
+        return;
+    }
+    if (c->ts && from + (int64_t) c->unacked <= nxt) /* RFC 7323: of the first unacknowledged */
+        c->ts_recent = g->tsval;
+    if (take_ack(c, g))
+        take_text(c, g, (uint64_t) from);
+}
+
+void watch_received(struct sim *s, const uint8_t *data, uint32_t len)
+{
+    struct seg g;
+
+    s->packets_in++;
+    if (!wire_parse(data, len, &g)) {
+        s->bad_in++;
+        return;
+    }
+    struct slot *slot = slot_find(s, g.dst, g.dport);
+    struct conn *c = slot ? slot->conn : NULL;
+    if (!c)
+        return;
+    c->packets_in++;
+    if (c->rst || c->rst_sent || c->refused)
+        return; /* a stray */
+    watch_check_ack_time(c);
+    if (!c->open)
+        received_before_open(c, &g);
+    else if (!(c->fin && c->fin_sent && c->una == c->max))
+        received_open(c, &g);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One play as the client's network card sees it: what was sent, what has been received, and what
+ * follows from that for the next segment. Filled by watch.c, read by judge.c.
+ */
+#ifndef TB_SIM_WATCH_H
+#define TB_SIM_WATCH_H
+
+#include "sim.h"
+
+struct conn {
+    struct sim *s;
+    struct conn *older;
+    struct conn *look_next; /* of those to be looked at when the turn is over */
+    bool is_looked_at;
+    struct slot *slot;
+    struct conn *before; /* on the same pair; what it still had to say may go out after our start */
+    struct peer *peer;   /* that accepted it; NULL: none */
+    const struct sim_session *t;
+    const struct tb_worker *worker;
+    struct behaviour b;
+    uint32_t play;    /* of the user: 1, 2, … */
+    uint64_t arrival; /* its number in the schedule */
+    unsigned deaf_syns;
+    bool isn_is_ours;
+
+    uint64_t start_us, syn_us; /* play begun; latest SYN */
+    enum tb_verdict verdict;
+    bool must_reset; /* by the verdict */
+    struct conn *next_verdict;
+    uint64_t end_us;
+
+    /* the handshake */
+    uint32_t iss, irs;
+    uint32_t syns;
+    uint64_t syn_gap_us;
+    bool recovers;        /* an old connection answered: half-open recovery … */
+    uint32_t recover_seq; /* … by a RST with this number */
+    bool open;            /* a SYN-ACK came */
+    uint64_t open_us;
+    bool refused;
+    bool ts, sack;
+    int snd_scale, rcv_scale;
+    uint32_t mss;
+
+    /* received: offsets of the server's bytes */
+    uint64_t rcv; /* in order; a FIN counts as one */
+    struct ranges ooo;
+    unsigned ooo_segments;
+    bool fuzzy; /* more out of order than a client must keep */
+    uint64_t fin_at;
+    bool fin;
+    uint64_t fin_us;
+    bool rst;
+    uint64_t rst_us;
+    uint64_t last_data_us, data_gap_us; /* longest wait for more while in progress */
+    uint64_t
+        done_us[SIM_REQUESTS + 1]; /* when the response was complete; [SIM_REQUESTS]: greeting */
+    uint32_t ts_recent, last_tsval_out;
+    bool any_ts_out;
+
+    /* ACKs owed */
+    uint64_t unacked;
+    uint64_t ack_by_us; /* SIM_NONE: none owed */
+    bool ack_now;
+    uint64_t last_ack_out; /* offset */
+    uint64_t turn_us;      /* the segments with bytes that came in one turn */
+    unsigned turn_segments;
+    uint64_t latest_ooo;
+
+    /* sent: offsets of the client's bytes; a FIN counts as one */
+    uint64_t una, max, edge, edge_most, wnd_most, edge_us;
+    uint32_t wl1;
+    bool fin_sent, rst_sent;
+    uint64_t fin_sent_us, rst_sent_us, last_out_us;
+    uint64_t begun_us[SIM_REQUESTS]; /* first byte of the request sent */
+    uint64_t least_us[SIM_REQUESTS]; /* it was not queued before that */
+    uint64_t last_ack_us;            /* when the peer last moved things on */
+    uint64_t flight_us;              /* when bytes went out with nothing in flight */
+
+    /* retransmission */
+    uint64_t base_us;      /* the timer runs from here */
+    uint64_t rto_us;       /* how long the last timeout was; 0: progress since */
+    uint64_t timeout_us;   /* when it was */
+    uint64_t timeout_upto; /* after a timeout, bytes below may go again */
+    uint64_t seg_from[16], seg_end[16], seg_us[16]; /* some sent segments, for round-trip times */
+    bool seg_again[16];
+    unsigned segs;
+    uint64_t rtt_least, rtt_most;
+    uint64_t hint_us; /* when an ACK last gave reason for a retransmission */
+    unsigned dupacks;
+    bool in_recovery, must_retransmit;
+    uint64_t recover;
+    struct ranges sacked;
+    uint64_t again; /* retransmissions */
+    uint64_t packets_out, packets_in, probes;
+};
+
+#endif
