@@ -2,7 +2,7 @@
 # System tests: hosts in network namespaces, real servers. Root; skipped with a reason without it.
 SYSTEM_TESTS = \
 	%D%/replay_tun.py %D%/replay_local.py %D%/loss.py %D%/corruption.py %D%/many.py %D%/trouble.py \
-	%D%/hostile.py %D%/bad_input.py %D%/cli.py %D%/kernel.py %D%/mysql.py %D%/comet.py
+	%D%/hostile.py %D%/bad_input.py %D%/cli.py %D%/mysql.py %D%/comet.py
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captures.py \
 	%D%/comet_client.py \
 	tests/servers/comet.py tests/servers/connlog.py tests/servers/httpapp.py \
@@ -16,8 +16,9 @@ SYSTEM_TESTS += %D%/intercept_capture.py %D%/intercept_process.py %D%/strangers.
 EXTRA_DIST += %D%/channel.py
 
 include tests/system/io.mk
+include tests/system/tcp.mk
 
 # One after the other (-j1): they share the machine's cores with the servers they start.
 .PHONY: check-system
-check-system: all $(check_LTLIBRARIES) tests/script/script.test
+check-system: all $(check_LTLIBRARIES)
 	+$(MAKE) $(AM_MAKEFLAGS) -j1 check-TESTS TESTS='$(SYSTEM_TESTS)'
