@@ -68,8 +68,7 @@ fuzz_folder = $(abs_top_builddir)/build/fuzz
 fuzz_core = $(core_libtbcore_la_SOURCES) $(modules_http_libhttp_la_SOURCES) \
 	$(modules_mysql_libmysql_la_SOURCES) $(modules_httpmsg_libhttpmsg_la_SOURCES) \
 	$(modules_comet_libcomet_la_SOURCES) \
-	tests/unit/worker_rig.c tests/unit/relay_rig.c \
-	tests/unit/relay_server_rig.c
+	tests/unit/worker_rig.c tests/unit/relay_rig.c tests/unit/relay_server_rig.c
 .PHONY: fuzz
 fuzz:
 	@$(MKDIR_P) $(fuzz_folder)/objects

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Strangers at intercept's port: random bytes, half a hello, a crowd, old versions, wrong keys, hosts
-that are not allowed. Each costs a line in the log; a client that is there notices nothing."""
+that are not allowed; and a client that does not read. Each costs a line in the log, or its buffer; a
+client that is there notices nothing."""
 import multiprocessing
 import os
 import resource
@@ -143,6 +144,33 @@ def not_allowed(l, host, server):
     l.same(lines(server, "127.0.0.2"), 1, "who is not allowed: a line in the log")
 
 
+def sleeper(l, host, target, server, client):
+    """A client that does not read costs its buffer, learns of its drops, and is served again."""
+    count = 20000
+    gun = channel.Gun(target, "assistant", host, "target")
+    large = channel.segment("10.0.0.1", "198.19.4.1", payload=bytes(1400))
+    lazy = channel.Client(host, "198.19.4.0/24", flags=channel.WANT_PAYLOAD)
+    before = memory_kb(server)
+    for i in range(10):
+        gun.fire(*[large] * (count // 10))
+        gun.fire(channel.segment("10.0.0.1", "198.19.0.1", seq=i))
+        l.same(client.numbers(1), [i], "a client that sleeps: another is served (%d)" % i)
+    grown = memory_kb(server) - before
+    l.ok(grown < 48 * 1024, "a client that sleeps: little growth", "%d KB" % grown)
+    read = dropped = 0
+    while read + dropped < count:
+        kind, data = lazy.frame()
+        if kind == channel.RECORDS:
+            read += data.count(large[20:])
+        elif kind == channel.DROPS:
+            dropped = sum(struct.unpack("!QQ", data))
+    l.ok(dropped > 0 and read + dropped == count, "a client that slept is told what it missed",
+         "%d read, %d dropped" % (read, dropped))
+    gun.fire(large)
+    l.ok(lazy.frame()[1].count(large[20:]) == 1, "a client that slept is served again")
+    lazy.close()
+
+
 def handshake(host, port, key):
     """openssl's own client, with a key: what it says."""
     done = subprocess.run(host.argv("openssl", "s_client", "-connect", "127.0.0.1:%d" % port,
@@ -174,7 +202,8 @@ def keys(l, host):
 def main():
     with lab.Test() as l:
         host = l.host("assistant", "127.0.0.2/8")
-        l.cable(host, ["10.0.2.1/24"], l.host("target"), ["10.0.2.2/24"])
+        target = l.host("target")
+        l.cable(host, ["10.0.2.1/24"], target, ["10.0.2.2/24"])
         server = start(l, host, channel.PORT, "--allow", "127.0.0.1,10.0.0.0/8")
         client = channel.Client(host, "198.19.0.0/24")
         garbage(l, host, server, client)
@@ -182,6 +211,7 @@ def main():
         old_version(l, host, server)
         crowd(l, host, server, client)
         not_allowed(l, host, server)
+        sleeper(l, host, target, server, client)
         keys(l, host)
         client.close()
         server.stop()
