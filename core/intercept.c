@@ -315,11 +315,11 @@ static int run(struct program *p, struct tb_err *err)
     if (rc < 0)
         return rc;
     remark(p);
+    tb_process_ready(p->ready_fd);
+    p->ready_fd = -1;
     rc = tb_process_confine();
     if (rc < 0)
         tb_log(TB_LOG_WARN, "without a filter of system calls: %s", strerror(-rc));
-    tb_process_ready(p->ready_fd);
-    p->ready_fd = -1;
     ask_figures(p, &p->before);
     p->before_us = tb_clock_mono_us();
     event_base_dispatch(p->base);

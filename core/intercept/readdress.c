@@ -33,7 +33,7 @@ static void update(uint8_t *at, const struct change *c, bool plain)
 static void rewrite(uint8_t *packet, const struct tb_ip *ip, const struct tb_addr *meant,
                     bool unsummed)
 {
-    bool v4 = tb_addr_is_v4(meant);
+    bool v4 = packet[0] >> 4 == 4; /* an IPv6 packet may have a mapped source */
     uint8_t *source = packet + (v4 ? V4_SOURCE : V6_SOURCE);
     uint32_t len = v4 ? 4 : 16;
     struct change c = {.old = ip->src.b + 16 - len, .new = meant->b + 16 - len, .len = len};

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -70,15 +71,19 @@ bool tb_intercept_watch_look(const struct tb_intercept_watch_options *o,
     else if (tb_devices_contain(o->devices, device) &&
              tb_intercept_filter_passes(o->filter, packet, len, wire_len))
         seen.flags |= TB_RELAY_SEEN_CAPTURED;
-    char name[IF_NAMESIZE] = "";
-    if_indextoname(device, name);
-    snprintf(seen.device, sizeof seen.device, "%s", name);
     *out = seen;
     return true;
 }
 
 /* --- the socket ---------------------------------------------------------------------------------
  */
+
+/* Not if_indextoname(): it makes a socket, which we may no longer do. */
+static void device_name(int fd, int index, char out[IF_NAMESIZE])
+{
+    struct ifreq r = {.ifr_ifindex = index};
+    snprintf(out, IF_NAMESIZE, "%s", ioctl(fd, SIOCGIFNAME, &r) == 0 ? r.ifr_name : "");
+}
 
 static void report(struct tb_intercept_watch *w, const struct sockaddr_ll *from,
                    const uint8_t *packet, uint32_t len, uint32_t wire_len)
@@ -91,6 +96,7 @@ static void report(struct tb_intercept_watch *w, const struct sockaddr_ll *from,
             tb_intercept_watch_look(&w->options, &one->client, (uint32_t) from->sll_ifindex,
                                     from->sll_pkttype, packet, len, wire_len, &seen)) {
             one->reports++;
+            device_name(w->fd, from->sll_ifindex, seen.device);
             w->options.seen(w->options.ctx, one->id, &seen);
         }
     }

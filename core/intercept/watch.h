@@ -36,7 +36,7 @@ void tb_intercept_watch_start(struct tb_intercept_watch *w, const struct tb_addr
                               uint64_t watcher);
 
 /* What a packet of the network `device` (from its IP header on) tells; `type`: PACKET_OUTGOING and
- * so on. False: it is none of `client`. For tests. */
+ * so on. False: it is none of `client`. All but `out->device`. For tests. */
 bool tb_intercept_watch_look(const struct tb_intercept_watch_options *o,
                              const struct tb_addr *client, uint32_t device, uint8_t type,
                              const uint8_t *packet, uint32_t len, uint32_t wire_len,

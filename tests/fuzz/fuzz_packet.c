@@ -2,11 +2,12 @@
 /*
  * Fuzz target of the packet parsers (packet/view.h, packet/linktype.h): the first two bytes choose
  * a link type, the rest is a frame. Views must lie within the packet, and what a view of a segment
- * says must survive being built into a packet again.
+ * says must survive being built into a packet again, or being given another address.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "intercept/readdress.h"
 #include "packet/frame.h"
 #include "packet/linktype.h"
 #include "packet/view.h"
@@ -51,6 +52,24 @@ static void build_again(const struct tb_segment *a)
     check(b.payload_len == 0 || memcmp(a->payload, b.payload, b.payload_len) == 0);
 }
 
+/* Another source address leaves a checksum right that was right. */
+static void readdress(const struct tb_ip *ip, const uint8_t *data, uint32_t size)
+{
+    struct tb_readdress r = {.seen = ip->src, .meant = ip->src};
+    struct tb_ip after;
+    uint8_t *copy = malloc(size);
+
+    check(copy != NULL);
+    memcpy(copy, data, size);
+    r.meant.b[13] ^= 0x5a;
+    check(tb_readdress_packet(&r, 1, copy, size, false));
+    check(tb_ip_parse(copy, size, &after) == 0 && tb_addr_eq(&after.src, &r.meant));
+    if (ip->proto == TB_PROTO_TCP && ip->fragment_offset == 0 && ip->payload_len >= 18 &&
+        tb_segment_checksum_ok(ip))
+        check(tb_segment_checksum_ok(&after));
+    free(copy);
+}
+
 static void parse(const uint8_t *data, uint32_t size)
 {
     struct tb_ip ip;
@@ -58,6 +77,7 @@ static void parse(const uint8_t *data, uint32_t size)
 
     if (tb_ip_parse(data, size, &ip) == 0) {
         check_within(ip.payload, ip.payload_len, data, size);
+        readdress(&ip, data, size);
         check(ip.payload_len <= ip.payload_claimed);
         tb_segment_checksum_ok(&ip);
         if (tb_tcp_parse(&ip, &seg) == 0)
