@@ -84,8 +84,8 @@ static bool all_answered(const struct conn *c)
 static void judge_completed(struct sim *s, struct conn *c)
 {
     const struct sim_session *t = c->t;
-    bool excused =
-        judge_was_quiet(c) || c->b.fault == FAULT_SHORT || c->b.fault == FAULT_CLOSE_WITHIN;
+    bool excused = c->fuzzy || judge_was_quiet(c) || c->b.fault == FAULT_SHORT ||
+                   c->b.fault == FAULT_CLOSE_WITHIN;
     bool reset_in_turn = c->rst && (t->end == END_SERVER_RST || c->fin || all_answered(c));
 
     if (!c->open)
