@@ -3,6 +3,10 @@ noinst_PROGRAMS += bench/sink
 bench_sink_SOURCES = %D%/sink.c
 bench_sink_CFLAGS = $(AM_CFLAGS)
 
+noinst_PROGRAMS += bench/mysqlsink
+bench_mysqlsink_SOURCES = %D%/mysqlsink.c
+bench_mysqlsink_CFLAGS = $(AM_CFLAGS)
+
 noinst_PROGRAMS += bench/io_bench
 bench_io_bench_SOURCES = %D%/io_bench.c
 bench_io_bench_CFLAGS = $(AM_CFLAGS)

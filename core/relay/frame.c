@@ -44,9 +44,18 @@ static void put_text(struct writer *w, const char *text)
     put_bytes(w, text, n);
 }
 
+static struct writer writer_of(uint8_t *out, size_t room)
+{
+    struct writer w = {.failed = false};
+
+    w.begin = w.at = out;
+    w.end = out + room;
+    return w;
+}
+
 static struct writer begin(uint8_t *out, size_t room)
 {
-    struct writer w = {.begin = out, .at = out, .end = out + room};
+    struct writer w = writer_of(out, room);
     static const uint8_t head[TB_RELAY_HEAD];
 
     put_bytes(&w, head, sizeof head);
@@ -104,7 +113,7 @@ static int done(const struct tb_cursor *c)
 
 void tb_relay_head_put(uint8_t out[TB_RELAY_HEAD], uint8_t type, uint32_t len)
 {
-    struct writer w = {.begin = out, .at = out, .end = out + TB_RELAY_HEAD};
+    struct writer w = writer_of(out, TB_RELAY_HEAD);
 
     put_be(&w, len, 4);
     put_be(&w, type, 1);
@@ -260,7 +269,7 @@ size_t tb_relay_records_begin(uint8_t *out, uint64_t real_us)
 size_t tb_relay_record_put(uint8_t *out, size_t room, uint64_t base_us,
                            const struct tb_relay_record *record)
 {
-    struct writer w = {.begin = out, .at = out, .end = out + room};
+    struct writer w = writer_of(out, room);
     uint64_t later = record->real_us > base_us ? record->real_us - base_us : 0;
 
     put_be(&w, record->wire_len, 4);

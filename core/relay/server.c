@@ -79,15 +79,17 @@ static void evict_one(struct tb_relay_server *s)
 
 static void peer_of(const struct sockaddr_storage *ss, struct tb_endpoint *out)
 {
-    const struct sockaddr_in *in4 = (const struct sockaddr_in *) ss;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *) ss;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
 
+    memcpy(&in4, ss, sizeof in4);
+    memcpy(&in6, ss, sizeof in6);
     if (ss->ss_family == AF_INET) {
-        out->addr = tb_addr_v4((const uint8_t *) &in4->sin_addr);
-        out->port = ntohs(in4->sin_port);
+        out->addr = tb_addr_v4((const uint8_t *) &in4.sin_addr);
+        out->port = ntohs(in4.sin_port);
     } else {
-        out->addr = tb_addr_v6((const uint8_t *) &in6->sin6_addr);
-        out->port = ntohs(in6->sin6_port);
+        out->addr = tb_addr_v6((const uint8_t *) &in6.sin6_addr);
+        out->port = ntohs(in6.sin6_port);
     }
 }
 

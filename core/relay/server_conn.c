@@ -362,11 +362,14 @@ static void shake_hands(struct tb_server_conn *c)
         event_del(c->writable);
     if (rc == 0 || rc == -EAGAIN)
         return;
-    tb_server_conn_reject(c, TB_LINE_TLS,
-                          rc == -EACCES   ? "its key (--psk-file) is not ours"
-                          : rc == -EPROTO ? "it does not speak TLS with a key: --psk-file is "
-                                            "missing there, or it is no client"
-                                          : "it went during the TLS handshake");
+    if (rc == -EACCES)
+        tb_server_conn_reject(c, TB_LINE_KEY, "its key (--psk-file) is not ours");
+    else if (rc == -EPROTO)
+        tb_server_conn_reject(c, TB_LINE_TLS,
+                              "it does not speak TLS with a key: no client, or one without "
+                              "--psk-file");
+    else
+        tb_server_conn_reject(c, TB_LINE_NO_HELLO, "it went during the TLS handshake");
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)

@@ -40,6 +40,7 @@ enum tb_server_line {
     TB_LINE_CROWD,
     TB_LINE_NO_HELLO,
     TB_LINE_GARBAGE,
+    TB_LINE_KEY,
     TB_LINE_TLS,
     TB_LINE_SESSIONS,
     TB_LINE_ACCEPT,

@@ -6,7 +6,6 @@
  */
 #include "relay/tls.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +44,9 @@ static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    c = (char) tolower((unsigned char) c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* The first line of `text` as bytes; their number, or -EINVAL. */
@@ -89,7 +89,7 @@ static int read_file(const char *path, char text[FILE_MAX], struct tb_err *err)
 
 static int read_key(struct tb_tls_context *c, const char *path, struct tb_err *err)
 {
-    char text[FILE_MAX];
+    char text[FILE_MAX] = "";
     int rc = read_file(path, text, err);
 
     if (rc == 0) {

@@ -227,9 +227,7 @@ static void take_command(struct learner *s, struct tb_learn *l)
 /* A payload of the client is complete. */
 static void take_payload(struct learner *s, struct tb_learn *l)
 {
-    if (!s->greeted)
-        reject(s, l, "not_mysql");
-    else if (!s->logged_in)
+    if (!s->logged_in)
         take_login(s, l);
     else if (!s->dialogue)
         take_command(s, l);
@@ -265,8 +263,12 @@ static size_t read_client(struct learner *s, struct tb_learn *l, const uint8_t *
 {
     struct tb_mysql_piece piece;
     bool found;
-    size_t used = tb_mysql_packets_feed(&s->client, bytes, len, &piece, &found);
 
+    if (!s->greeted) { /* a MySQL client waits for that */
+        reject(s, l, "not_mysql");
+        return len;
+    }
+    size_t used = tb_mysql_packets_feed(&s->client, bytes, len, &piece, &found);
     advance(s, TB_CLIENT_BYTES, used);
     if (!found)
         return used;

@@ -138,7 +138,7 @@ static int configure(const struct tb_host *host, const json_t *options, char *er
     /* jansson's iterators want a pointer they could write through; they do not. */
     json_t *object = (json_t *) options;
 
-    if (host->size < sizeof *host) {
+    if (host->size < offsetof(struct tb_host, latency_json) + sizeof host->latency_json) {
         snprintf(err, err_len, "mysql: this program is too old for the module");
         return -1;
     }

@@ -113,6 +113,8 @@ struct tb_mysql_session {
     uint32_t *more;
 };
 
+_Static_assert(sizeof(struct tb_mysql_session) <= 512, "a million idle sessions fit");
+
 /* The target refused the PREPARE; or it only cannot prepare such a statement, which is sent as text
  * then (BEGIN, on MySQL). */
 #define TB_MYSQL_NOT_PREPARED_ID UINT32_MAX

@@ -83,7 +83,7 @@ struct tb_mysql_in {
 static inline struct tb_mysql_in tb_mysql_in(const void *data, size_t len)
 {
     const uint8_t *p = data;
-    return (struct tb_mysql_in){.at = p, .end = p + len};
+    return (struct tb_mysql_in){.at = p, .end = len ? p + len : p};
 }
 static inline size_t tb_mysql_in_left(const struct tb_mysql_in *in)
 {

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Fuzz targets. make check gives each its corpus; make fuzz TIME=SECONDS looks for more with
 # libFuzzer (clang), in a folder of its own: build/fuzz, where findings and new inputs stay.
-FUZZ_TARGETS = comet config http packet relay_frame relay_server tcp trace
+FUZZ_TARGETS = comet config http mysql packet relay_frame relay_server tcp trace
 
 fuzz_tests = \
 	tests/fuzz/fuzz_comet.test \
 	tests/fuzz/fuzz_config.test \
 	tests/fuzz/fuzz_http.test \
+	tests/fuzz/fuzz_mysql.test \
 	tests/fuzz/fuzz_packet.test \
 	tests/fuzz/fuzz_relay_frame.test \
 	tests/fuzz/fuzz_relay_server.test \
@@ -26,6 +27,10 @@ tests_fuzz_fuzz_config_test_LDADD = core/libtbcore.la
 tests_fuzz_fuzz_http_test_SOURCES = %D%/fuzz_http.c %D%/replay.c
 tests_fuzz_fuzz_http_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/modules
 tests_fuzz_fuzz_http_test_LDADD = modules/http/libhttp.la $(JANSSON_LIBS)
+
+tests_fuzz_fuzz_mysql_test_SOURCES = %D%/fuzz_mysql.c %D%/replay.c
+tests_fuzz_fuzz_mysql_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/modules
+tests_fuzz_fuzz_mysql_test_LDADD = modules/mysql/libmysql.la $(mysql_libs)
 
 tests_fuzz_fuzz_packet_test_SOURCES = %D%/fuzz_packet.c %D%/replay.c
 tests_fuzz_fuzz_packet_test_LDADD = core/libtbcore.la
@@ -55,7 +60,8 @@ fuzz_folder = $(abs_top_builddir)/build/fuzz
 # Sources, not objects of the normal build: everything is compiled with clang's coverage. Of the
 # modules only http keeps the name of its table, which fuzz_tcp uses.
 fuzz_core = $(core_libtbcore_la_SOURCES) $(modules_http_libhttp_la_SOURCES) \
-	$(modules_httpmsg_libhttpmsg_la_SOURCES) $(modules_comet_libcomet_la_SOURCES) \
+	$(modules_mysql_libmysql_la_SOURCES) $(modules_httpmsg_libhttpmsg_la_SOURCES) \
+	$(modules_comet_libcomet_la_SOURCES) \
 	tests/unit/worker_rig.c tests/unit/relay_server_rig.c
 .PHONY: fuzz
 fuzz:
@@ -74,11 +80,12 @@ fuzz:
 			|| exit 1; \
 	done
 	@for t in $(FUZZ_TARGETS); do \
+		case $$t in mysql) entry=-Dtb_module_entry=mysql_entry;; *) entry=;; esac; \
 		$(FUZZ_CC) -D_GNU_SOURCE -I$(top_srcdir)/core -I$(top_srcdir)/include \
 			-I$(top_srcdir)/modules -I$(top_srcdir)/tests/unit $(FUZZ_CFLAGS) $(FUZZ_LINK) \
-			$(top_srcdir)/tests/fuzz/fuzz_$$t.c $(fuzz_folder)/objects/*.o \
-			$(JANSSON_LIBS) $(PCAP_LIBS) $(ZLIB_LIBS) $(CAPNG_LIBS) $(LTDL_LIBS) \
-			$(EVENT_LIBS) $(OPENSSL_LIBS) $(SECCOMP_LIBS) -lm -lpthread \
+			$$entry $(top_srcdir)/tests/fuzz/fuzz_$$t.c $(fuzz_folder)/objects/*.o \
+			$(PCAP_LIBS) $(mysql_libs) $(CAPNG_LIBS) $(LTDL_LIBS) \
+			$(EVENT_LIBS) $(SECCOMP_LIBS) -lm -lpthread \
 			-o $(fuzz_folder)/fuzz_$$t || exit 1; \
 		$(MKDIR_P) $(fuzz_folder)/new/$$t; \
 		echo "fuzz_$$t for $(TIME) s"; \

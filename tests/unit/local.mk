@@ -14,6 +14,7 @@ include tests/unit/relay_client.mk
 include tests/unit/config.mk
 include tests/unit/report.mk
 include tests/unit/http.mk
+include tests/unit/mysql.mk
 include tests/unit/comet.mk
 include tests/unit/hostile.mk
 include tests/unit/intercept.mk

@@ -215,6 +215,11 @@ static void host_fail_reason(struct tb_session *s, const char *reason)
     snprintf(s->reason, sizeof s->reason, "%s", reason);
 }
 
+static uint64_t host_awaited_sent_us(const struct tb_session *s)
+{
+    return s->sent_us;
+}
+
 const struct tb_host test_host = {
     .abi = TB_MODULE_ABI,
     .size = sizeof(struct tb_host),
@@ -251,6 +256,8 @@ const struct tb_host test_host = {
     .send_request = host_send_request,
     .keep_busy = host_keep_busy,
     .no_timeout = host_no_timeout,
+    .awaited_sent_us = host_awaited_sent_us,
+    .send_kept = host_send,
 };
 
 /* --- for tests -------------------------------------------------------------------------------- */
@@ -297,7 +304,7 @@ enum tb_response_status host_respond(const struct tb_module *m, struct tb_sessio
                                      const void *bytes, size_t len, unsigned flags, size_t *used)
 {
     uint8_t *copy = exact_copy(bytes, len);
-    bool asked = s->first < s->count;
+    bool asked = s->first < s->count || s->greeting;
     *used = SIZE_MAX;
     enum tb_response_status status =
         m->response(s, copy, len, flags | (asked ? 0 : TB_RESPONSE_UNASKED), used);
@@ -305,9 +312,12 @@ enum tb_response_status host_respond(const struct tb_module *m, struct tb_sessio
     assert_in_range(*used, 0, len);
     if (status == TB_RESPONSE_MORE)
         assert_int_equal(*used, len);
+    else if (s->greeting)
+        s->greeting = false;
     else if (asked)
         s->first++;
-    if (s->first == s->count && !s->keeps_busy) { /* nothing awaited: the busy state ends */
+    bool awaits = s->first < s->count || s->greeting;
+    if (!awaits && !s->keeps_busy) { /* the busy state ends */
         if (m->busy_end)
             m->busy_end(s, s->busy);
         memset(s->busy, 0, sizeof s->busy);

@@ -31,7 +31,8 @@ struct tb_learn {
 };
 
 struct tb_session {
-    uint64_t now_us, note;
+    uint64_t now_us, note, sent_us;
+    bool greeting; /* awaited, before any request */
     uint32_t number;
     /* requests awaiting a response: notes, oldest at `first` */
     uint64_t awaited[HOST_REQUESTS];

@@ -3,6 +3,7 @@ unit_relay = \
 	tests/unit/relay_frame.test \
 	tests/unit/relay_route.test \
 	tests/unit/relay_server.test \
+	tests/unit/relay_stream.test \
 	tests/unit/relay_threads.test \
 	tests/unit/relay_tls.test
 check_PROGRAMS += $(unit_relay)
@@ -29,3 +30,7 @@ tests_unit_relay_route_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 tests_unit_relay_threads_test_SOURCES = %D%/relay_threads_test.c %D%/unit.h $(unit_relay_rig)
 tests_unit_relay_threads_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_relay_threads_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
+
+tests_unit_relay_stream_test_SOURCES = %D%/relay_stream_test.c %D%/unit.h
+tests_unit_relay_stream_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_relay_stream_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
