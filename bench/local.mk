@@ -12,7 +12,7 @@ bench_io_bench_SOURCES = %D%/io_bench.c
 bench_io_bench_CFLAGS = $(AM_CFLAGS)
 bench_io_bench_LDADD = core/libtbcore.la
 
-EXTRA_DIST += %D%/run %D%/million %D%/README.md
+EXTRA_DIST += %D%/goodput %D%/run %D%/million %D%/README.md
 
 noinst_PROGRAMS += bench/engine
 bench_engine_SOURCES = %D%/engine.c
