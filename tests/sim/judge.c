@@ -50,7 +50,10 @@ static unsigned expected(const struct conn *c)
         return bit(TB_VERDICT_RESET) | bit(TB_VERDICT_RESPONSE_TIMEOUT);
     case FAULT_SHORT:
         return expected_of_short(c);
-    default: /* a RST may overtake, or outlive, what was lost before it */
+    default:
+        if (c->b.reneges && !c->s->weather.clean)
+            return bit(TB_VERDICT_COMPLETED) | bit(TB_VERDICT_RESPONSE_TIMEOUT);
+        /* a RST may overtake, or outlive, what was lost before it */
         return bit(TB_VERDICT_COMPLETED) |
                (c->t->end == END_SERVER_RST && !c->s->weather.clean ? bit(TB_VERDICT_RESET) : 0);
     }
@@ -334,10 +337,31 @@ static void judge_memory(struct sim *s, const struct tb_worker *w)
     same(s, "half-closed", w->half_closed, 0);
 }
 
+/* When every connection is closed on both sides, the run does not stay for long. */
+static void judge_linger(struct sim *s)
+{
+    uint64_t last_us = 0;
+    bool open = s->plan_input.workers > 1; /* each stays for its own sessions */
+
+    for (const struct conn *c = s->conns; c; c = c->older)
+        last_us = latest(last_us, c->end_us);
+    for (const struct conn *c = s->conns; c; c = c->older) {
+        bool both = c->fin && c->fin_sent && c->una == c->max;
+        bool by_then = (both && latest(c->fin_us, c->last_ack_us) <= last_us) ||
+                       (c->rst && c->rst_us <= last_us) ||
+                       (c->rst_sent && c->rst_sent_us <= last_us);
+        open |= c->verdict == TB_VERDICT_COMPLETED && !by_then;
+    }
+    if (!open && s->now_us > last_us + 600 * MS && s->config.duration_us == 0 && s->abort_us == 0)
+        sim_fail(s, NULL, "the run ends %llu us after the last session",
+                 (unsigned long long) (s->now_us - last_us));
+}
+
 void judge_end(struct sim *s)
 {
     uint64_t plays = s->users / s->plan_input.shards * s->config.plays;
 
+    judge_linger(s);
     judge_figures(s);
     judge_packets(s);
     if (s->config.duration_us == 0 && s->abort_us == 0 && s->plan_input.shards == 1)

@@ -10,7 +10,7 @@
 
 enum { RTO_FIRST_US = 250000, RTO_MOST_US = 8000000, RTO_TRIES = 40 };
 
-static uint8_t packet[10000];
+static uint8_t packet[20000];
 
 /* --- out -------------------------------------------------------------------------------------- */
 
@@ -79,7 +79,7 @@ static void transmit(struct peer *p, const struct seg *g)
 /* Everything but the SYN. */
 static void segment(struct peer *p, uint8_t flags, uint64_t offset, uint32_t len)
 {
-    static uint8_t bytes[10000];
+    static uint8_t bytes[20000];
     struct seg g = blank(p, flags, peer_seq_number(p, offset), peer_ack_number(p));
 
     g.window = (uint16_t) window_now(p);
@@ -159,8 +159,8 @@ void peer_push(struct peer *p)
     uint64_t limit = p->una + (p->wnd < flight ? p->wnd : flight);
 
     while (p->state == PEER_OPEN && !p->is_gone && p->nxt < peer_end(p)) {
-        uint32_t most =
-            p->b.fault == FAULT_CRUMBS ? 1 + (uint32_t) tb_rng_below(&p->s->rng, 9) : p->mss;
+        uint32_t most = p->b.fault == FAULT_CRUMBS ? 1 + (uint32_t) tb_rng_below(&p->s->rng, 9)
+                                                   : p->mss * p->b.merge;
         if (p->nxt < p->queued && p->nxt >= limit)
             return;
         if (p->nxt < p->queued && limit - p->nxt < most)
@@ -192,6 +192,7 @@ static void take_ack(struct peer *p, const struct seg *g)
         }
     } else {
         p->una = ack;
+        p->syns = 0;
         p->dupacks = 0;
         p->rto_us = RTO_FIRST_US + 3 * p->s->weather.one_way_us;
         p->rto_at = p->max > p->una ? p->s->now_us + p->rto_us : SIM_NONE;
@@ -238,6 +239,8 @@ static bool take_text(struct peer *p, const struct seg *g, int64_t from)
         to = p->edge;
         at_once = true;
     }
+    if (p->b.reneges && p->ooo.n > 0 && (uint64_t) from == p->rcv && tb_rng_below(&p->s->rng, 2))
+        p->ooo.n = 0;
     if (to > p->rcv && to > (uint64_t) from) {
         if ((uint64_t) from > p->rcv) {
             at_once = true;

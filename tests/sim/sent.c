@@ -18,10 +18,16 @@ static uint64_t longest_rto_us(const struct conn *c)
 
     if (c->rto_us)
         most = 2 * c->rto_us;
+    else if (c->has_probed)
+        most *= 4;
     else if (c->syns > 1 || c->again) { /* perhaps nothing could be timed yet (Karn) */
         uint64_t syn = 5 * (c->open_us - c->start_us) + RTO_LOST_SYN_US;
-        uint64_t untimed = c->syns > 1 ? syn : RTO_FIRST_US;
+        uint64_t untimed = c->syns > 1 ? syn : 0;
         most = 2 * (most > untimed ? most : untimed);
+        if (c->ts && most < 5 * c->silence_us) /* an echo may be of the copy before */
+            most = 5 * c->silence_us + RTO_LEAST_US;
+    } else if (c->max == c->edge && c->flight_us >= c->edge_us + RTO_LEAST_US) {
+        most *= 2; /* sent when waiting for a larger window had timed out */
     }
     return (most < RTO_MOST_US ? most : RTO_MOST_US) + SLACK_US;
 }
@@ -52,7 +58,8 @@ static uint64_t known_end(const struct conn *c)
 
 void sent_check_timer(struct conn *c)
 {
-    uint64_t waited = c->s->now_us - c->base_us;
+    uint64_t since = c->base_us > c->rescue_us ? c->base_us : c->rescue_us;
+    uint64_t waited = c->s->now_us - since;
     bool waits = c->max > c->una || (c->edge == c->una && known_end(c) > c->una);
 
     if (waits && !c->fuzzy && !c->rst && !c->rst_sent && c->verdict == TB_VERDICT_NONE &&
@@ -272,16 +279,18 @@ static void check_again(struct conn *c, uint64_t from)
     c->must_retransmit = false;
     if (c->s->weather.clean && !harmless)
         sim_fail(c->s, c, "a needless retransmission of %llu", (unsigned long long) from);
+    if (from == c->una && c->hint_us != now)
+        sent_check_timer(c);
     bool is_timeout = from == c->una && waited >= shortest_rto_us(c);
     bool by_sack =
         c->in_recovery && c->sacked.n > 0 && !is_timeout;   /* RFC 6675: as the pipe allows */
     bool goes_on = from > c->una && from < c->timeout_upto; /* behind a timeout */
+    if (from == c->una)
+        c->rescue_us = now;
     if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on)
         return;
-    if (c->fuzzy) {
-        c->base_us = now;
+    if (!is_timeout && (c->fuzzy || c->b.reneges)) /* what the client knows is not sure */
         return;
-    }
     if (waited < shortest_rto_us(c))
         sim_fail(c->s, c, "sends %llu again after %llu us without reason",
                  (unsigned long long) from, (unsigned long long) waited);
@@ -350,7 +359,9 @@ static void sent_empty(struct conn *c, uint64_t from)
     }
     if (waited < shortest_rto_us(c) && c->max > 0)
         sim_fail(c->s, c, "a probe after %llu us", (unsigned long long) waited);
-    c->rto_us = waited;
+    if (c->has_probed) /* of the first one it is not known when waiting began */
+        c->rto_us = waited;
+    c->has_probed = true;
     c->base_us = now;
     c->probes++;
 }
@@ -359,6 +370,7 @@ static void sent_empty(struct conn *c, uint64_t from)
 
 static void sent_rst(struct conn *c, const struct seg *g)
 {
+    c->rst_owed = false;
     if (c->rst_sent || c->refused || (g->seq == 0 && c->iss + 1 + (uint32_t) c->max != 0) ||
         (c->recovers && !(g->flags & TB_TCP_ACK) && g->seq == c->recover_seq))
         return; /* of a stray, or of an older connection */

@@ -165,9 +165,11 @@ struct behaviour {
     int8_t wscale; /* -1: none */
     uint32_t buffer, isn, tsval;
     uint32_t flight; /* segments */
+    uint32_t merge;  /* of them, put together on the way (GRO) */
     uint32_t ack_every;
     uint64_t ack_us;
     bool lone_fin; /* the FIN does not ride on data */
+    bool reneges;  /* throws away what it has acknowledged selectively (RFC 2018 §8) */
 };
 
 /* --- the world -------------------------------------------------------------------------------- */
@@ -254,6 +256,9 @@ struct sim {
     uint64_t packets_out, retransmitted, bytes_out, bytes_in, packets_in, plays, ended;
     uint64_t verdicts[TB_VERDICT_COUNT];
     uint64_t bad_in;
+    uint64_t stray_us; /* strays are counted per second */
+    unsigned strays;
+    uint64_t epoch_us; /* of the workers' timers: some wrap in the middle of a seed */
 };
 
 /* The seed has failed; only the first words are kept. `c` may be NULL. */

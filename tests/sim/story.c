@@ -364,7 +364,10 @@ void story_tell(struct sim *s)
 {
     struct tb_rng *r = &s->rng;
 
-    s->begin_us = s->now_us = between(r, 1, 1000000) * SEC + tb_rng_below(r, SEC);
+    s->begin_us = s->now_us = between(r, 300000, 1000000) * SEC + tb_rng_below(r, SEC);
+    s->epoch_us = s->begin_us;
+    if (percent(r, 15)) /* ticks wrap, or change their sign, soon after the start */
+        s->epoch_us -= (UINT64_C(1) << (percent(r, 70) ? 38 : 37)) - log_between(r, 10 * MS, SEC);
     s->real_us = UINT64_C(1700000000000000) + tb_rng_below(r, UINT64_C(1) << 50);
     make_weather(s);
     make_targets(s);
@@ -455,7 +458,7 @@ void story_behave(struct sim *s, const struct conn *c, struct behaviour *b)
 
     *b = (struct behaviour){.mss = (uint16_t) (percent(r, 80) ? 1460 : between(r, 64, 1460)),
                             .ts = percent(r, 80),
-                            .sack = percent(r, 80),
+                            .sack = percent(r, 65),
                             .dsack = percent(r, 50),
                             .wscale = (int8_t) (percent(r, 20) ? -1 : (int) between(r, 0, 9)),
                             .buffer = (uint32_t) log_between(r, 20000, 300000),
@@ -464,7 +467,9 @@ void story_behave(struct sim *s, const struct conn *c, struct behaviour *b)
                             .flight = (uint32_t) between(r, 4, 40),
                             .ack_every = (uint32_t) between(r, 1, 2),
                             .ack_us = between(r, 1, 40) * MS,
-                            .lone_fin = percent(r, 50)};
+                            .lone_fin = percent(r, 50),
+                            .reneges = percent(r, 15),
+                            .merge = percent(r, 15) ? (uint32_t) between(r, 2, 10) : 1};
     if (percent(r, 5))
         b->mss = 0;
     if (percent(r, 50)) /* the numbers wrap in the middle of it */

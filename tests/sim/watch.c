@@ -131,7 +131,9 @@ void watch_turn_over(struct sim *s)
             sim_fail(s, c, "an ACK that was due at once did not come");
         if (c->must_retransmit && !is_over(c))
             sim_fail(s, c, "no fast retransmission at the third duplicate ACK");
-        c->ack_now = c->must_retransmit = false;
+        if (c->rst_owed)
+            sim_fail(s, c, "a stray was not answered");
+        c->ack_now = c->must_retransmit = c->rst_owed = false;
         sent_check_window_used(c);
     }
 }
@@ -214,11 +216,14 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     uint64_t now = c->s->now_us;
 
     sent_check_timer(c);
+    if (now - c->last_ack_us > c->silence_us)
+        c->silence_us = now - c->last_ack_us;
     c->una = ack;
     ranges_join(&c->sacked, ack);
     take_rtt(c);
     c->last_ack_us = c->base_us = now;
     c->rto_us = 0;
+    c->has_probed = false;
     c->dupacks = 0;
     c->must_retransmit = false;
     if (c->in_recovery || ack < c->timeout_upto)
@@ -297,6 +302,7 @@ static bool take_ack(struct conn *c, const struct seg *g)
             sent_check_timer(c);
             c->last_ack_us = c->base_us = c->s->now_us;
             c->rto_us = 0;
+            c->has_probed = false;
         }
     }
     look_at(c);
@@ -411,6 +417,22 @@ static void received_open(struct conn *c, const struct seg *g)
         take_text(c, g, (uint64_t) from);
 }
 
+/* A segment of a connection that is over is answered by a RST, as long as there are few. */
+static void note_stray(struct conn *c, const struct seg *g)
+{
+    struct sim *s = c->s;
+
+    if (s->stray_us + SEC < s->now_us) {
+        s->stray_us = s->now_us;
+        s->strays = 0;
+    }
+    if (s->strays++ > 400 || (g->flags & TB_TCP_RST) ||
+        (c->rst_sent && c->rst_sent_us == s->now_us))
+        return;
+    c->rst_owed = true;
+    look_at(c);
+}
+
 void watch_received(struct sim *s, const uint8_t *data, uint32_t len)
 {
     struct seg g;
@@ -425,8 +447,10 @@ void watch_received(struct sim *s, const uint8_t *data, uint32_t len)
     if (!c)
         return;
     c->packets_in++;
-    if (c->rst || c->rst_sent || c->refused)
-        return; /* a stray */
+    if (c->rst || c->rst_sent || c->refused) {
+        note_stray(c, &g);
+        return;
+    }
     watch_check_ack_time(c);
     if (!c->open)
         received_before_open(c, &g);

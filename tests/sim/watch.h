@@ -72,6 +72,7 @@ struct conn {
     uint64_t una, max, edge, edge_most, wnd_most, edge_us;
     uint32_t wl1;
     bool fin_sent, rst_sent;
+    bool rst_owed; /* to a stray */
     uint64_t fin_sent_us, rst_sent_us, last_out_us;
     uint64_t begun_us[SIM_REQUESTS]; /* first byte of the request sent */
     uint64_t least_us[SIM_REQUESTS]; /* it was not queued before that */
@@ -79,6 +80,8 @@ struct conn {
     uint64_t flight_us;              /* when bytes went out with nothing in flight */
 
     /* retransmission */
+    uint64_t silence_us;   /* longest time between two ACKs of something new */
+    uint64_t rescue_us;    /* when the first unacknowledged byte was last sent again */
     uint64_t base_us;      /* the timer runs from here */
     uint64_t rto_us;       /* how long the last timeout was; 0: progress since */
     uint64_t timeout_us;   /* when it was */
@@ -94,6 +97,7 @@ struct conn {
     struct ranges sacked;
     uint64_t again; /* retransmissions */
     uint64_t packets_out, packets_in, probes;
+    bool has_probed; /* since the window was closed */
 };
 
 #endif

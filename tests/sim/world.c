@@ -55,8 +55,9 @@ static void start(struct sim *s)
         net_open(s, &s->io[i], s->gso_max);
         s->worker[i] = malloc(sizeof *s->worker[i]);
         need(s->worker[i], "memory");
-        need(tb_worker_init(s->worker[i], &s->config, &s->io[i].io, i, s->begin_us, &err) == 0,
+        need(tb_worker_init(s->worker[i], &s->config, &s->io[i].io, i, s->epoch_us, &err) == 0,
              err.text);
+        s->worker[i]->begin_us = s->begin_us;
     }
 }
 
