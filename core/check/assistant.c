@@ -167,23 +167,14 @@ static int refused(struct tb_assistant *a, const uint8_t *payload, uint32_t len)
     return text.code == TB_RELAY_REFUSED_VERSION ? -EPROTONOSUPPORT : -EPERM;
 }
 
-static int await_welcome(struct tb_assistant *a, uint64_t until_us)
+/* The next frame, waited for. 0 or -errno. */
+static int await_frame(struct tb_assistant *a, struct tb_relay_head *head, const uint8_t **payload,
+                       uint64_t until_us)
 {
-    struct tb_relay_head head;
-    const uint8_t *payload;
-
     for (;;) {
-        int rc = next_frame(a, &head, &payload);
-        if (rc < 0)
-            return -EPROTO;
-        if (rc == 1 && head.type == TB_RELAY_REFUSED)
-            return refused(a, payload, head.len);
-        if (rc == 1 && head.type != TB_RELAY_WELCOME)
-            return -EPROTO;
-        if (rc == 1) {
-            rc = tb_relay_welcome_get(payload, head.len, &a->welcome);
-            return rc == -EBADMSG ? -EPROTO : rc;
-        }
+        int rc = next_frame(a, head, payload);
+        if (rc)
+            return rc == 1 ? 0 : -EPROTO;
         rc = fill(a);
         if (rc == -EAGAIN)
             rc = wait_ready(a->fd, awaited(a, POLLIN), until_us);
@@ -193,6 +184,47 @@ static int await_welcome(struct tb_assistant *a, uint64_t until_us)
         if (rc)
             return rc;
     }
+}
+
+static int await_welcome(struct tb_assistant *a, uint64_t until_us)
+{
+    struct tb_relay_head head;
+    const uint8_t *payload;
+
+    int rc = await_frame(a, &head, &payload, until_us);
+    if (rc)
+        return rc;
+    if (head.type == TB_RELAY_REFUSED)
+        return refused(a, payload, head.len);
+    if (head.type != TB_RELAY_WELCOME)
+        return -EPROTO;
+    rc = tb_relay_welcome_get(payload, head.len, &a->welcome);
+    return rc == -EBADMSG ? -EPROTO : rc;
+}
+
+static void take_seen(struct tb_assistant *a, const uint8_t *payload, uint32_t len)
+{
+    struct tb_relay_seen seen;
+
+    if (tb_relay_seen_get(payload, len, &seen) == 0 && a->seen_count < TB_ASSISTANT_SEEN_MAX)
+        a->seen[a->seen_count++] = seen;
+}
+
+/* The server does one thing after the other: when it has answered, it watches. */
+static int await_watching(struct tb_assistant *a, uint64_t until_us)
+{
+    struct tb_relay_head head = {0};
+    const uint8_t *payload;
+    uint8_t out[64];
+
+    size_t len = tb_relay_ping_put(out, sizeof out, TB_RELAY_PING, &(struct tb_relay_ping){0});
+    int rc = write_all(a, out, len, until_us);
+    while (!rc && head.type != TB_RELAY_PONG) {
+        rc = await_frame(a, &head, &payload, until_us);
+        if (!rc && head.type == TB_RELAY_SEEN)
+            take_seen(a, payload, head.len);
+    }
+    return rc;
 }
 
 static int ask_to_watch(struct tb_assistant *a, const struct tb_addr *clients, uint32_t count,
@@ -206,7 +238,7 @@ static int ask_to_watch(struct tb_assistant *a, const struct tb_addr *clients, u
             tb_relay_watch_put(out, sizeof out, &(struct tb_relay_watch){.client = clients[i]});
         rc = write_all(a, out, len, until_us);
     }
-    return rc;
+    return rc ? rc : await_watching(a, until_us);
 }
 
 static int greet(struct tb_assistant *a, struct tb_tls_context *context,
@@ -226,14 +258,6 @@ static int greet(struct tb_assistant *a, struct tb_tls_context *context,
 }
 
 /* --- what they bring -------------------------------------------------------------------------- */
-
-static void take_seen(struct tb_assistant *a, const uint8_t *payload, uint32_t len)
-{
-    struct tb_relay_seen seen;
-
-    if (tb_relay_seen_get(payload, len, &seen) == 0 && a->seen_count < TB_ASSISTANT_SEEN_MAX)
-        a->seen[a->seen_count++] = seen;
-}
 
 static uint32_t take_records(const uint8_t *payload, uint32_t len, struct tb_packet *packets,
                              uint32_t max)

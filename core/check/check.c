@@ -20,7 +20,7 @@
 #include "check/host.h"
 #include "check/path.h"
 #include "check/probe.h"
-#include "check/watch.h"
+#include "check/sight.h"
 #include "check/words.h"
 #include "io/backends.h"
 #include "io/netlink.h"
@@ -31,10 +31,11 @@
 enum {
     TARGETS_MAX = 64,
     PROBES_MAX = TB_ASSISTANT_CLIENTS_MAX,
+    RANGES_FEW = 8, /* so few that an intercept watches two addresses of each */
     CONNECT_US = 1000000,
     GREET_US = 1500000, /* for an intercept to say WELCOME */
     MARK_US = 300000,   /* for a connection that only has to be seen */
-    LINGER_US = 100000, /* for sightings that are still on their way */
+    LINGER_US = 200000, /* for sightings that are still on their way */
     TRIES = 3,
     FIRST_WAIT_US = 300000
 };
@@ -325,7 +326,7 @@ static void plan_probes(struct check *c)
             if (tb_addr_is_v4(&range->first) != v4)
                 continue;
             add_probe(c, t, range, range->first, false, &rng);
-            if (range->count > 1 && c->mode != TB_MODE_TUN)
+            if (range->count > 1 && c->mode != TB_MODE_TUN && c->setup.client_count <= RANGES_FEW)
                 add_probe(c, t, range, tb_range_last(range), true, &rng);
         }
     }
@@ -367,10 +368,13 @@ static bool greet_assistants(struct check *c)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < c->o->intercepts.count && a->count < TB_ASSISTANTS_MAX; i++) {
-        struct tb_assistant *item = &a->item[a->count++];
-        /* The option's reader has seen to it that this works. */
-        (void) tb_server_parse(c->o->intercepts.item[i], (uint16_t) c->o->intercept_port,
-                               &item->at);
+        struct tb_assistant *item = &a->item[a->count];
+        if (tb_server_parse(c->o->intercepts.item[i], (uint16_t) c->o->intercept_port, &item->at)) {
+            tb_findings_add(&c->list, TB_FINDING_WRONG, "-s %s: no host of that name is known here",
+                            c->o->intercepts.item[i]);
+            continue;
+        }
+        a->count++;
         tb_endpoint_format(&item->at, item->text);
     }
     for (uint32_t i = 0; i < c->probe_count; i++) {
@@ -392,7 +396,7 @@ static void look_here(struct check *c)
 {
     struct tb_sight s;
 
-    while (c->watch_fd >= 0 && tb_watch_next(c->watch_fd, &s)) {
+    while (c->watch_fd >= 0 && tb_sight_next(c->watch_fd, &s)) {
         if (s.kind != TB_SIGHT_TCP)
             continue;
         for (uint32_t i = 0; i < c->probe_count; i++) {
@@ -420,7 +424,7 @@ static void run_probes(struct check *c, struct tb_io *io)
     /* Frames sent at the link layer pass by the place where we look. */
     bool look = c->mode != TB_MODE_TUN && !c->o->pcap_send;
 
-    if (c->mode == TB_MODE_TUN || tb_watch_open(&c->watch_fd, &unimportant))
+    if (c->mode == TB_MODE_TUN || tb_sight_open(&c->watch_fd, &unimportant))
         c->watch_fd = -1;
     tb_probe_run(io, c->probes, c->probe_count, &patience);
     if (c->mode == TB_MODE_INTERCEPT)

@@ -359,25 +359,25 @@ static bool judge_next_hop(const struct tb_case *c, struct tb_findings *list)
 /* A rule that may have done it: no counter of its own says that it has not. */
 static bool is_suspect(const struct tb_case *c, uint32_t i)
 {
-    const struct tb_rule *r = &c->filter_after->rule[i];
+    const struct tb_rule *r = &c->rules_after->rule[i];
 
     if (r->effect == TB_RULE_NAT || r->forward)
         return false;
-    if (!r->has_counter || c->filter_before->count != c->filter_after->count)
+    if (!r->has_counter || c->rules_before->count != c->rules_after->count)
         return true;
-    return r->packets > c->filter_before->rule[i].packets;
+    return r->packets > c->rules_before->rule[i].packets;
 }
 
 /* The packet filter: the rule whose counter grew; else all that may have done it. */
 static bool judge_filter(const struct tb_case *c, struct tb_findings *list)
 {
-    const struct tb_rule *rule = tb_filter_grown(c->filter_before, c->filter_after, TB_RULE_DROP);
+    const struct tb_rule *rule = tb_rules_grown(c->rules_before, c->rules_after, TB_RULE_DROP);
     char client[TB_ADDR_TEXT], rules[TB_FINDING_TEXT / 2] = "";
     uint32_t count = 0;
     size_t len = 0;
 
-    for (uint32_t i = 0; i < c->filter_after->count && !rule; i++) {
-        const struct tb_rule *r = &c->filter_after->rule[i];
+    for (uint32_t i = 0; i < c->rules_after->count && !rule; i++) {
+        const struct tb_rule *r = &c->rules_after->rule[i];
         bool tracked = r->conntrack && c->after.ct_invalid > c->before.ct_invalid;
         if (!is_suspect(c, i))
             continue;
@@ -457,8 +457,8 @@ static void judge_silence(const struct tb_case *c, struct tb_findings *list)
             "reverse-path filtering%s: what remains is a program in the kernel (tc, XDP, a "
             "security module) or a proxy",
             client_of(c, client), c->in_device,
-            c->filter_after->readable ? " nor by a rule of the packet filter"
-                                      : " (the packet filter could not be read)");
+            c->rules_after->readable ? " nor by a rule of the packet filter"
+                                     : " (the packet filter could not be read)");
         tb_finding_command(f,
                            "tc filter show dev %s ingress; ip -details link show %s; sudo nft "
                            "list ruleset",

@@ -7,10 +7,10 @@
 #define TB_CHECK_JUDGE_H
 
 #include "check/assistant.h"
-#include "check/filter.h"
+#include "check/rules.h"
 #include "check/findings.h"
 #include "check/kernel.h"
-#include "check/watch.h"
+#include "check/sight.h"
 #include "io/netlink.h"
 
 /* One client address and port that asked for one port of this host, and what was seen of it. */
@@ -40,7 +40,7 @@ struct tb_case {
     const struct tb_io_range *range;        /* that the client is of */
     const struct tb_assistants *assistants; /* count 0: not told; error 0: it was asked */
     struct tb_kernel_counters before, after;
-    const struct tb_filter *filter_before, *filter_after;
+    const struct tb_rules *rules_before, *rules_after;
     int route_error; /* of the look-up of the client; 0: `route` */
     struct tb_route route;
     char in_device[16], out_device[16];               /* of the SYN; of the route */

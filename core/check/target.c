@@ -48,7 +48,7 @@ struct watch {
     struct tb_assistants assistants;
     bool asked;
     struct tb_kernel_counters before, after;
-    struct tb_filter *filter_before, *filter_after;
+    struct tb_rules *rules_before, *rules_after;
 };
 
 /* --- before a probe comes --------------------------------------------------------------------- */
@@ -58,25 +58,29 @@ static int prepare(struct watch *w, struct tb_err *err)
     const struct tb_options *o = w->o;
 
     w->ranges = calloc(o->client_count, sizeof *w->ranges);
-    w->filter_before = calloc(1, sizeof *w->filter_before);
-    w->filter_after = calloc(1, sizeof *w->filter_after);
-    if (!w->ranges || !w->filter_before || !w->filter_after)
+    w->rules_before = calloc(1, sizeof *w->rules_before);
+    w->rules_after = calloc(1, sizeof *w->rules_after);
+    if (!w->ranges || !w->rules_before || !w->rules_after)
         return tb_err_set(err, -ENOMEM, "out of memory");
     for (; w->range_count < o->client_count; w->range_count++)
         w->ranges[w->range_count] = (struct tb_io_range){o->clients[w->range_count].first,
                                                          o->clients[w->range_count].count};
     for (uint32_t i = 0; i < o->intercepts.count && i < TB_ASSISTANTS_MAX; i++) {
-        struct tb_assistant *a = &w->assistants.item[w->assistants.count++];
-        /* The option's reader has seen to it that this works. */
-        (void) tb_server_parse(o->intercepts.item[i], (uint16_t) o->intercept_port, &a->at);
+        struct tb_assistant *a = &w->assistants.item[w->assistants.count];
+        if (tb_server_parse(o->intercepts.item[i], (uint16_t) o->intercept_port, &a->at)) {
+            tb_findings_add(&w->list, TB_FINDING_NOTE, "-s %s: no host of that name is known here",
+                            o->intercepts.item[i]);
+            continue;
+        }
+        w->assistants.count++;
         tb_endpoint_format(&a->at, a->text);
         a->error = -ENOTCONN; /* not asked yet */
     }
-    int rc = tb_watch_open(&w->fd, err);
+    int rc = tb_sight_open(&w->fd, err);
     if (!rc)
         rc = tb_nl_open(&w->nl, err);
     tb_kernel_read(&w->before);
-    tb_filter_read(w->filter_before);
+    tb_rules_read(w->rules_before);
     return rc;
 }
 
@@ -239,14 +243,14 @@ static void watch(struct watch *w)
     w->until_us = begin_us + WATCH_US;
     while (tb_clock_mono_us() < w->until_us) {
         poll(&p, 1, POLL_MS);
-        while (tb_watch_next(w->fd, &s))
+        while (tb_sight_next(w->fd, &s))
             take(w, &s);
         ask_assistants(w);
         if (w->asked)
             tb_assistants_listen(&w->assistants, 0);
     }
     tb_kernel_read(&w->after);
-    tb_filter_read(w->filter_after);
+    tb_rules_read(w->rules_after);
 }
 
 /* --- afterwards ------------------------------------------------------------------------------- */
@@ -299,8 +303,8 @@ static void judge_flow(struct watch *w, const struct tb_flow *f)
     c->assistants = &w->assistants;
     c->before = w->before;
     c->after = w->after;
-    c->filter_before = w->filter_before;
-    c->filter_after = w->filter_after;
+    c->rules_before = w->rules_before;
+    c->rules_after = w->rules_after;
     c->route_error = tb_nl_route_to(&w->nl, &f->client.addr, 0, &c->route);
     if_indextoname(f->syn.ifindex, c->in_device);
     if_indextoname(f->syn_acks ? f->syn_ack.ifindex : c->route.ifindex, c->out_device);
@@ -382,8 +386,8 @@ static void free_watch(struct watch *w)
     if (w->fd >= 0)
         close(w->fd);
     free(w->ranges);
-    free(w->filter_before);
-    free(w->filter_after);
+    free(w->rules_before);
+    free(w->rules_after);
     free(w);
 }
 

@@ -89,7 +89,7 @@ bool tb_path_explain_assistants(const struct tb_assistants *a, struct tb_finding
 
 /* All sightings of one kind that concern this probe. */
 struct sightings {
-    const struct tb_assistant *answer, *captured, *forwarded, *redirected, *icmp;
+    const struct tb_assistant *answer, *captured, *forwarded, *redirected, *unreachable, *icmp;
     const struct tb_relay_seen *answer_seen, *forwarded_seen, *icmp_seen;
     const struct tb_assistant *forwarding; /* its host has ip_forward on */
 };
@@ -104,9 +104,13 @@ static void look_at(const struct tb_path *p, const struct tb_assistant *a,
 {
     bool outgoing = s->flags & TB_RELAY_SEEN_OUTGOING;
 
+    bool ours = outgoing && tb_addr_is_v4(&s->src) == tb_addr_is_v4(&p->probe->target.addr);
     if (s->flags & TB_RELAY_SEEN_REDIRECT) {
-        if (outgoing) /* routers before it may well tell shorter ways */
+        if (ours) /* routers before it may well tell shorter ways */
             out->redirected = a;
+    } else if (s->flags & TB_RELAY_SEEN_UNREACHABLE) {
+        if (ours)
+            out->unreachable = a;
     } else if (!to_client(p, s)) {
         return;
     } else if (outgoing) {
@@ -115,7 +119,8 @@ static void look_at(const struct tb_path *p, const struct tb_assistant *a,
     } else if (s->proto == PROTO_ICMP || s->proto == PROTO_ICMP6) {
         out->icmp = a;
         out->icmp_seen = s;
-    } else if (tb_addr_eq(&s->src, &p->probe->target.addr)) {
+    } else if (tb_addr_eq(&s->src, &p->probe->target.addr) && s->sport == p->probe->target.port &&
+               s->dport == p->probe->client.port) { /* not of an earlier run's sessions */
         out->answer = a;
         /* Of a bridge and its port, or a bond, the captured one counts. */
         if (!out->answer_seen || (s->flags & TB_RELAY_SEEN_CAPTURED))
@@ -164,9 +169,10 @@ static const char *sysctl_of(const struct tb_path *p)
 static void explain_forwarding(const struct tb_path *p, const struct sightings *s,
                                struct tb_findings *list)
 {
-    const struct tb_assistant *a = s->forwarded    ? s->forwarded
-                                   : s->redirected ? s->redirected
-                                                   : s->forwarding;
+    const struct tb_assistant *a = s->forwarded     ? s->forwarded
+                                   : s->redirected  ? s->redirected
+                                   : s->unreachable ? s->unreachable
+                                                    : s->forwarding;
     struct tb_finding *f;
 
     if (s->forwarded)
@@ -284,7 +290,8 @@ bool tb_path_explain_three(const struct tb_path *p, struct tb_findings *list)
     struct sightings s = collect(p);
     char where[TB_ADDR_TEXT];
 
-    if (s.forwarded || s.redirected || (p->probe->answer == TB_PROBE_KILLED && s.forwarding)) {
+    if (s.forwarded || s.redirected || s.unreachable ||
+        (p->probe->answer == TB_PROBE_KILLED && s.forwarding)) {
         explain_forwarding(p, &s, list);
         return true;
     }
@@ -316,7 +323,7 @@ void tb_path_explain_extras(const struct tb_path *p, struct tb_findings *list)
 {
     struct sightings s = collect(p);
 
-    if (s.forwarded || s.redirected) {
+    if (s.forwarded || s.redirected || s.unreachable) {
         explain_forwarding(p, &s, list);
     } else if (s.forwarding) {
         struct tb_finding *f = tb_findings_add(

@@ -3,7 +3,7 @@
  * When a capture thread takes what its rings have. While little comes, every packet wakes it and
  * leaves at once. While much comes it does not ask to be woken, but looks in again after a pause:
  * fewer system calls and wake-ups on both hosts, for a delay that is small beside what a busy
- * target takes. Measured in docs/CHANNEL.md.
+ * target takes. Measured: 4 us of CPU per packet at 8,000 a second, 1.1 at 30,000, 0.6 at 70,000.
  */
 #ifndef TB_INTERCEPT_PACE_H
 #define TB_INTERCEPT_PACE_H
@@ -13,7 +13,7 @@
 
 enum {
     TB_PACE_WINDOW_US = 5000,   /* over which packets are counted */
-    TB_PACE_BUSY_PER_S = 20000, /* from this rate on */
+    TB_PACE_BUSY_PER_S = 10000, /* from this rate on */
     TB_PACE_PAUSE_US = 150      /* between looks */
 };
 

@@ -10,13 +10,14 @@
 #include <linux/if_packet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "check/watch.h"
+#include "check/sight.h"
 #include "packet/view.h"
 
 enum {
@@ -53,9 +54,10 @@ bool tb_intercept_watch_look(const struct tb_intercept_watch_options *o,
 
     if (tb_ip_parse(packet, len, &ip) < 0)
         return false;
-    if (tb_watch_parse(packet, len, &sight) && sight.kind == TB_SIGHT_REDIRECT &&
+    if (tb_sight_parse(packet, len, &sight) && sight.kind != TB_SIGHT_TCP &&
         tb_addr_eq(&sight.about, client))
-        seen.flags |= TB_RELAY_SEEN_REDIRECT;
+        seen.flags |=
+            sight.kind == TB_SIGHT_REDIRECT ? TB_RELAY_SEEN_REDIRECT : TB_RELAY_SEEN_UNREACHABLE;
     else if (!tb_addr_eq(&ip.src, client) && !tb_addr_eq(&ip.dst, client))
         return false;
     seen.src = ip.src;
@@ -132,15 +134,17 @@ static int attach_nothing(int fd)
     return attach(fd, &nothing, 1);
 }
 
-/* Everything of the addresses that are watched now, and all redirects. */
+/* Everything of the addresses that are watched now, and all that ICMP says of where packets cannot,
+ * or need not, go. */
 static void set_filter(struct tb_intercept_watch *w)
 {
-    static const char redirects[] = "(icmp and icmp[0] = 5) or (icmp6 and ip6[40] = 137)";
-    char text[sizeof redirects + WATCHERS * (TB_ADDR_TEXT + 16)], addr[TB_ADDR_TEXT];
+    static const char icmp[] = "(icmp and (icmp[0] = 3 or icmp[0] = 5)) or "
+                               "(icmp6 and (ip6[40] = 1 or ip6[40] = 137))";
+    char text[sizeof icmp + WATCHERS * (TB_ADDR_TEXT + 16)], addr[TB_ADDR_TEXT];
     struct sock_filter *program = calloc(TB_EXPRESSION_MAX, sizeof *program);
     struct tb_expression *e = NULL;
     struct tb_err err = {""};
-    size_t at = (size_t) snprintf(text, sizeof text, "%s", redirects);
+    size_t at = (size_t) snprintf(text, sizeof text, "%s", icmp);
     bool any = false;
 
     for (uint32_t i = 0; i < WATCHERS; i++) {

@@ -20,7 +20,10 @@
 #include "relay/client_link.h"
 #include "relay/client_once.h"
 
-enum { TURNED_PATIENCE_US = 1000000 /* for an earlier run to be forgotten */ };
+enum {
+    TURNED_PATIENCE_US = 1000000, /* for an earlier run to be forgotten */
+    GLANCE_US = 10000             /* how often links are looked at while they get ready */
+};
 
 struct client_io {
     struct tb_io io; /* first: see struct tb_io */
@@ -274,15 +277,15 @@ static int verdict_on(const struct tb_relay_link *l, uint64_t waited_us, uint64_
                       name, heard ? l->words.text : "it does not answer", l->peer->endpoint.port);
 }
 
-/* Wait until all connections of all instances run. */
+/* Wait until all connections of all instances are ready. */
 static int await_welcomes(struct tb_io **ios, uint32_t count, struct pollfd *polls,
                           uint64_t patience_us, struct tb_err *err)
 {
     uint64_t begin_us = tb_clock_mono_us();
 
     for (;;) {
-        uint64_t now_us = tb_clock_mono_us(), until_us = begin_us + patience_us;
-        uint32_t links = 0, running = 0;
+        uint64_t now_us = tb_clock_mono_us(), until_us = now_us + GLANCE_US;
+        uint32_t links = 0, ready = 0;
         for (uint32_t w = 0; w < count; w++) {
             struct client_io *c = (struct client_io *) ios[w];
             drive(c, now_us);
@@ -290,12 +293,12 @@ static int await_welcomes(struct tb_io **ios, uint32_t count, struct pollfd *pol
                 int rc = verdict_on(&c->link[i], now_us - begin_us, patience_us, err);
                 if (rc < 0)
                     return rc;
-                running += c->link[i].state == TB_RELAY_LINK_RUNNING;
+                ready += tb_relay_link_is_ready(&c->link[i], now_us);
             }
             until_us = prepare_sleep(c, now_us, until_us, polls + links);
             links += c->links;
         }
-        if (running == links)
+        if (ready == links)
             return 0;
         sleep_until(now_us, until_us, polls, links);
     }

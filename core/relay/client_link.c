@@ -22,10 +22,10 @@
 enum {
     IN_BYTES = 512 * 1024, /* a read brings many records, behind the beginning of a long frame */
     OUT_BYTES = 32 * 1024, /* a HELLO with all ranges, and some PINGs */
-    BURST_PINGS = 4,       /* at the start, for the clock */
-    BURST_PING_US = 20000,
-    PROVEN_US = 2000000, /* one that lived so long begins anew with the shortest pause */
-    QUIET_US = 1000000,  /* between two lines about one server */
+    BURST_PINGS = 8,       /* at the start, each as the last one is answered: for the clock */
+    BURST_US = 50000,      /* a run does not wait for them any longer */
+    PROVEN_US = 2000000,   /* one that lived so long begins anew with the shortest pause */
+    QUIET_US = 1000000,    /* between two lines about one server */
     QUIET_RETRY_US = 10000000
 };
 
@@ -194,7 +194,8 @@ static void ping(struct tb_relay_link *l, uint64_t now_us)
 
     /* Without room the server reads nothing: its silence will tell. */
     l->out_len += tb_relay_ping_put(l->out + l->out_len, OUT_BYTES - l->out_len, TB_RELAY_PING, &p);
-    l->due_us = now_us + (++l->pings < BURST_PINGS ? BURST_PING_US : TB_RELAY_LINK_PING_US);
+    l->pings++;
+    l->due_us = now_us + TB_RELAY_LINK_PING_US;
     flush(l, now_us);
 }
 
@@ -249,7 +250,7 @@ void tb_relay_link_adopt(struct tb_relay_link *l, int fd, uint64_t now_us)
     l->heard_us = now_us;
     l->clock = (struct tb_relay_clock){0};
     l->drops = (struct tb_relay_drops){0};
-    l->pings = 0;
+    l->pings = l->pongs = 0;
     connected(l, now_us);
 }
 
@@ -352,7 +353,10 @@ static bool take_pong(struct tb_relay_link *l, uint64_t now_us, const uint8_t *d
         return false;
     }
     tb_relay_clock_sample(&l->clock, p.client_us, now_us, p.real_us);
-    return true;
+    l->pongs++;
+    if (l->pings < BURST_PINGS)
+        ping(l, now_us);
+    return l->state == TB_RELAY_LINK_RUNNING;
 }
 
 static bool take_drops(struct tb_relay_link *l, uint64_t now_us, const uint8_t *data, size_t len)
@@ -460,6 +464,12 @@ static bool has_frames(const struct tb_relay_link *l)
 bool tb_relay_link_has_more(const struct tb_relay_link *l)
 {
     return l->more || has_frames(l);
+}
+
+bool tb_relay_link_is_ready(const struct tb_relay_link *l, uint64_t now_us)
+{
+    return l->state == TB_RELAY_LINK_RUNNING &&
+           (l->pongs >= BURST_PINGS || now_us - l->up_us >= BURST_US);
 }
 
 /* Read what is there, unless what was read before is still being taken. */

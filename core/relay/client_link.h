@@ -79,7 +79,7 @@ struct tb_relay_link {
                                          * patience */
     uint64_t hello_us, up_us, heard_us; /* HELLO sent, WELCOME came, last byte came */
     uint64_t backoff_us;
-    uint32_t pings; /* sent on this connection */
+    uint32_t pings, pongs; /* of this connection */
 
     uint8_t *in;       /* received bytes: [begin, end) are not taken yet */
     size_t begin, end; /* frame border; */
@@ -112,6 +112,8 @@ void tb_relay_link_drive(struct tb_relay_link *l, uint64_t now_us, bool ready);
 bool tb_relay_link_next(struct tb_relay_link *l, uint64_t now_us, struct tb_packet *out);
 /* Is there something to do without waiting for the socket? */
 bool tb_relay_link_has_more(const struct tb_relay_link *l);
+/* Running, and the server's clock is known well? (Or it does not answer: no reason to wait.) */
+bool tb_relay_link_is_ready(const struct tb_relay_link *l, uint64_t now_us);
 /* For poll(), with l->fd. */
 short tb_relay_link_events(const struct tb_relay_link *l);
 

@@ -197,9 +197,10 @@ size_t tb_relay_watch_put(uint8_t *out, size_t room, const struct tb_relay_watch
 int tb_relay_watch_get(const uint8_t *data, size_t len, struct tb_relay_watch *out);
 
 enum {
-    TB_RELAY_SEEN_OUTGOING = 1, /* the assistant sent it on: it forwards */
-    TB_RELAY_SEEN_CAPTURED = 2, /* a captured device, and the filter lets it pass */
-    TB_RELAY_SEEN_REDIRECT = 4  /* an ICMP redirect about the client, by anybody */
+    TB_RELAY_SEEN_OUTGOING = 1,   /* the assistant sent it on: it forwards */
+    TB_RELAY_SEEN_CAPTURED = 2,   /* a captured device, and the filter lets it pass */
+    TB_RELAY_SEEN_REDIRECT = 4,   /* an ICMP redirect about packets to the client, by anybody */
+    TB_RELAY_SEEN_UNREACHABLE = 8 /* the same: ICMP says that they cannot be delivered */
 };
 
 struct tb_relay_seen {

@@ -14,8 +14,7 @@ enum {
     CHALLENGES_PER_S = 100,
     HALF_OPEN_RETRIES = 8,
     DUPACKS_TO_RECOVER = 3,
-    RTO_AFTER_LOST_SYN_US = 3000000, /* RFC 6298 §5.7 */
-    ECHO_MAX_MS = 60000              /* no round trip takes longer */
+    RTO_AFTER_LOST_SYN_US = 3000000 /* RFC 6298 §5.7 */
 };
 
 void tb_tcp_challenge(struct tb_tcp_env *env, struct tb_tcp *c)
@@ -59,15 +58,16 @@ static void take_options(struct tb_tcp_env *env, struct tb_tcp *c, const struct 
         c->snd_wscale = (uint8_t) (seg->opt.wscale > 14 ? 14 : seg->opt.wscale) & 15;
 }
 
-/* RFC 7323 §4.1: the round trip that an echoed time stamp tells, 0 when it tells none. */
-static uint32_t echoed_rtt_us(const struct tb_tcp_env *env, const struct tb_tcp *c,
-                              const struct tb_segment *seg)
+/* Does the time stamp echoed say that `seg` answers what was sent again at `sent_us`, not an
+ * earlier copy (RFC 7323 §4, RFC 3522 §2)? Then the round trip is known in spite of Karn. */
+static bool answers_repetition(const struct tb_tcp_env *env, const struct tb_tcp *c,
+                               const struct tb_segment *seg, uint64_t sent_us)
 {
-    uint32_t ms = tb_tcp_ts_now(env, c) - seg->opt.tsecr;
+    uint32_t now = tb_tcp_ts_now(env, c);
+    uint32_t sent = (uint32_t) ((env->real_us - (env->now_us - sent_us)) / 1000) + c->ts_offset;
 
-    if (!(c->flags & TB_TCP_USES_TS) || !seg->opt.has_ts || ms > ECHO_MAX_MS)
-        return 0;
-    return ms ? ms * 1000 : 1000;
+    return (c->flags & TB_TCP_USES_TS) && seg->opt.has_ts && tb_seq_leq(sent, seg->opt.tsecr) &&
+           tb_seq_leq(seg->opt.tsecr, now);
 }
 
 static unsigned input_syn_sent(struct tb_tcp_env *env, struct tb_tcp *c,
@@ -107,10 +107,8 @@ static unsigned input_syn_sent(struct tb_tcp_env *env, struct tb_tcp *c,
     c->snd_wnd = seg->window;
     c->snd_wl1 = seg->seq;
     b->wnd_max = c->snd_wnd;
-    if (b->syn_retries == 1)
+    if (b->syn_retries == 1 || answers_repetition(env, c, seg, b->rtt_at_us))
         tb_tcp_rtt_sample(c, env->now_us - b->rtt_at_us);
-    else if (echoed_rtt_us(env, c, seg))
-        tb_tcp_rtt_sample(c, echoed_rtt_us(env, c, seg));
     else
         c->rttvar_us = RTO_AFTER_LOST_SYN_US;
     /* One segment where the SYN was lost (RFC 5681 §3.1): more than once, as Linux has it, since
@@ -159,7 +157,7 @@ static void grow_cwnd(const struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t ac
     if (b->cwnd < b->ssthresh)
         b->cwnd += (uint32_t) (acked < most ? acked : most);
     else
-        b->cwnd += (uint32_t) ((uint64_t) c->mss * c->mss / b->cwnd) + 1;
+        b->cwnd += (uint32_t) ((uint64_t) c->mss * (acked < b->cwnd ? acked : b->cwnd) / b->cwnd);
 }
 
 static void leave_or_go_on_recovery(struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t acked)
@@ -193,17 +191,16 @@ static void fin_was_acked(struct tb_tcp *c)
 static void take_rtt(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t to,
                      const struct tb_segment *seg)
 {
-    uint32_t echoed_us = b->rtt_end ? 0 : echoed_rtt_us(env, c, seg);
-
-    if (b->rtt_end && to >= b->rtt_end)
+    if (b->rtt_end && to >= b->rtt_end) {
         tb_tcp_rtt_sample(c, env->now_us - b->rtt_at_us);
-    else if (echoed_us)
-        tb_tcp_rtt_sample(c, echoed_us);
-    else {
+        b->rtt_end = 0;
+    } else if (b->rtx_us && answers_repetition(env, c, seg, b->rtx_us)) {
+        tb_tcp_rtt_sample(c, env->now_us - b->rtx_us);
+        b->rtx_us = 0; /* once */
+    } else {
         b->backoff = b->backoff > 0;
         return;
     }
-    b->rtt_end = 0;
     b->backoff = 0;
 }
 
@@ -231,8 +228,9 @@ static void new_ack(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy
 
 static void enter_recovery(struct tb_tcp *c, struct tb_tcp_busy *b)
 {
-    /* RFC 5681 §3.2 (2): without what limited transmit has sent. */
-    uint64_t half = (b->first_dup_max - c->snd_una) / 2, least = 2u * c->mss;
+    /* RFC 5681 §3.2 (2): without what limited transmit has sent. Nor without what ACKs of this very
+     * turn have taken away: nothing could be sent in its place yet. */
+    uint64_t half = b->flight / 2, least = 2u * c->mss;
 
     b->ssthresh = (uint32_t) (half > least ? half : least);
     b->cwnd = b->ssthresh + (b->sacked.count ? 0 : DUPACKS_TO_RECOVER * c->mss);
@@ -244,8 +242,6 @@ static void enter_recovery(struct tb_tcp *c, struct tb_tcp_busy *b)
 /* An ACK that acknowledges nothing new while data is in flight (RFC 5681 §2). */
 static void duplicate_ack(struct tb_tcp *c, struct tb_tcp_busy *b, bool sacked_more)
 {
-    if (b->dupacks == 0)
-        b->first_dup_max = b->snd_max;
     if (b->dupacks < UINT8_MAX)
         b->dupacks++;
     if (c->flags & TB_TCP_RECOVERY) {
@@ -296,15 +292,16 @@ static void take_window(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
     c->snd_wl1 = seg->seq;
 }
 
-/* Does this ACK of nothing new say that a segment arrived out of order? With SACK it is the blocks
- * that tell (RFC 6675 §2), without it has to change nothing at all (RFC 5681 §2). */
-static bool is_repeated_ack(const struct tb_tcp *c, const struct tb_segment *seg, bool sacked_more)
+/* Does this ACK say that a segment arrived out of order? With SACK it is the blocks that tell,
+ * whatever else it says (RFC 6675 §2); without it has to change nothing at all (RFC 5681 §2). */
+static bool is_repeated_ack(const struct tb_tcp *c, const struct tb_segment *seg, bool is_new,
+                            bool sacked_more)
 {
     uint32_t window = (uint32_t) seg->window << c->snd_wscale;
 
     if (c->flags & TB_TCP_USES_SACK)
         return sacked_more;
-    return seg->payload_len == 0 && !(seg->flags & TB_TCP_FIN) && window == c->snd_wnd &&
+    return !is_new && seg->payload_len == 0 && !(seg->flags & TB_TCP_FIN) && window == c->snd_wnd &&
            window > 0;
 }
 
@@ -328,8 +325,9 @@ static bool take_ack(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_s
     if (is_new) {
         new_ack(env, c, b, (uint64_t) ack, seg);
         *events |= TB_TCP_EV_ACKED;
-    } else if (b && ack == (int64_t) c->snd_una && snd_max > c->snd_una &&
-               is_repeated_ack(c, seg, sacked_more)) {
+    }
+    if (b && ack == (int64_t) c->snd_una && snd_max > c->snd_una &&
+        is_repeated_ack(c, seg, is_new, sacked_more)) {
         duplicate_ack(c, b, sacked_more);
     }
     if (ack >= (int64_t) c->snd_una)

@@ -259,6 +259,7 @@ static uint64_t send_at(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
         c->rtx_at = 0; /* it waited for a window */
     if (offset < b->snd_max) {
         env->retransmitted++;
+        b->rtx_us = env->now_us;
         if (offset < b->rtt_end)
             b->rtt_end = 0; /* Karn: its ACK may be of either copy */
     } else if (b->rtt_end == 0) {
@@ -467,6 +468,8 @@ void tb_tcp_output(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp
         if (c->flags & TB_TCP_RTX_FIRST)
             send_first(env, c, b, path);
         send_by_sack(env, c, b, path);
+        if (b->dupacks == 0)
+            b->flight = b->snd_max - c->snd_una;
         if (c->flags & TB_TCP_PROBE)
             send_probe(env, c, path);
         arm_retransmission(env, c, b);

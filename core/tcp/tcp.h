@@ -124,8 +124,9 @@ struct tb_tcp_busy {
     uint64_t recover;            /* RFC 6582: recovery ends when this is acknowledged */
     uint64_t rtx_next;           /* next hole to retransmit (SACK recovery) */
     uint64_t rtt_end, rtt_at_us; /* the timed segment; rtt_end 0: none (Karn) */
+    uint64_t rtx_us;             /* when something was last sent again; 0: timed, or nothing was */
     uint64_t progress_us;        /* last time the peer moved things on */
-    uint64_t first_dup_max;      /* snd_max when the first of the repeated ACKs came */
+    uint64_t flight;             /* bytes on their way when we last sent, with no sign of loss */
     uint32_t cwnd, ssthresh;
     uint32_t wnd_max;                            /* the peer's largest window in this busy time */
     uint32_t first_span, last_span, cursor_span; /* handles; cursor: near snd_nxt */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Fuzz targets. make check gives each its corpus; make fuzz TIME=SECONDS looks for more with
 # libFuzzer (clang), in a folder of its own: build/fuzz, where findings and new inputs stay.
-FUZZ_TARGETS = comet config http mysql packet relay_frame relay_server tcp trace
+FUZZ_TARGETS = comet config http mysql packet relay_client relay_frame relay_server tcp trace
 
 fuzz_tests = \
 	tests/fuzz/fuzz_comet.test \
@@ -9,6 +9,7 @@ fuzz_tests = \
 	tests/fuzz/fuzz_http.test \
 	tests/fuzz/fuzz_mysql.test \
 	tests/fuzz/fuzz_packet.test \
+	tests/fuzz/fuzz_relay_client.test \
 	tests/fuzz/fuzz_relay_frame.test \
 	tests/fuzz/fuzz_relay_server.test \
 	tests/fuzz/fuzz_tcp.test \
@@ -34,6 +35,11 @@ tests_fuzz_fuzz_mysql_test_LDADD = modules/mysql/libmysql.la $(mysql_libs)
 
 tests_fuzz_fuzz_packet_test_SOURCES = %D%/fuzz_packet.c %D%/replay.c
 tests_fuzz_fuzz_packet_test_LDADD = core/libtbcore.la
+
+tests_fuzz_fuzz_relay_client_test_SOURCES = %D%/fuzz_relay_client.c %D%/replay.c \
+	tests/unit/relay_rig.c tests/unit/relay_rig.h
+tests_fuzz_fuzz_relay_client_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_fuzz_fuzz_relay_client_test_LDADD = core/libtbcore.la
 
 tests_fuzz_fuzz_relay_frame_test_SOURCES = %D%/fuzz_relay_frame.c %D%/replay.c
 tests_fuzz_fuzz_relay_frame_test_LDADD = core/libtbcore.la
@@ -62,7 +68,7 @@ fuzz_folder = $(abs_top_builddir)/build/fuzz
 fuzz_core = $(core_libtbcore_la_SOURCES) $(modules_http_libhttp_la_SOURCES) \
 	$(modules_mysql_libmysql_la_SOURCES) $(modules_httpmsg_libhttpmsg_la_SOURCES) \
 	$(modules_comet_libcomet_la_SOURCES) \
-	tests/unit/worker_rig.c tests/unit/relay_server_rig.c
+	tests/unit/worker_rig.c tests/unit/relay_rig.c tests/unit/relay_server_rig.c
 .PHONY: fuzz
 fuzz:
 	@$(MKDIR_P) $(fuzz_folder)/objects

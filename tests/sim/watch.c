@@ -287,7 +287,7 @@ static bool take_ack(struct conn *c, const struct seg *g)
     if (ack >= (int64_t) c->una) {
         uint64_t edge = (uint64_t) ack + window;
         bool plain = g->len == 0 && !(g->flags & TB_TCP_FIN) && window > 0 && edge == edge_before;
-        if (!is_new && c->max > c->una && (c->sack ? more_sacked : plain))
+        if (c->max > c->una && (c->sack ? more_sacked : !is_new && plain))
             take_duplicate(c, c->mss, more_sacked);
         if (edge > c->edge_most)
             c->edge_most = edge;

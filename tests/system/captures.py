@@ -12,6 +12,21 @@ import sys
 import lab
 import recorder
 
+# What plays against what: captures for nginx, and options of runs that would be long otherwise …
+HTTP = ("http-keepalive", "http-short", "http-mixed", "http-pipelined", "http-gz", "http-nanosec",
+        "http-pcapng", "http-any-sll", "http-any-sll2", "http-vlan", "http-rawip", "http-loopback",
+        "http-tso", "http-ipv6", "http-realloss", "http-thinktime", "lossy-client", "lossy-dup",
+        "lossy-handshake", "lossy-mix", "lossy-reorder", "lossy-server", "midstream", "noend",
+        "port-reuse", "rst-client")
+SLOW = {"http-thinktime": ["-a", 10], "port-reuse": ["-a", 10]}
+# … and captures for other servers: server, its port and options; options of the run
+OTHER = {
+    "comet": ("comet.py", 8090, ["--hold-min", "0.05", "--hold-max", "0.3"], ["-a", 20]),
+    "websocket": ("wsserver.py", 8091, ["--push", "0.2", "--ping", "0.3"], ["-a", 20]),
+    "line-protocol": ("lineproto.py", 2525, ["--idle", "2"], ["-a", 10]),
+    "rst-server": ("oddserver.py", 8092, ["--oobinline"], []),
+}
+
 FOLDER = pathlib.Path(os.environ.get("TB_CAPTURES") or lab.SRC / "tests" / "captures")
 
 

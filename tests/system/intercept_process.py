@@ -66,7 +66,8 @@ def privileges(l, host):
     l.ok(all(int(t[c], 16) == 0 for t in threads for c in ("CapEff", "CapPrm", "CapBnd", "CapInh")),
          "without any capability", threads)
     l.same({t["NoNewPrivs"] for t in threads}, {"1"}, "and can get none")
-    if "-fsanitize" in (lab.BUILD / "config.log").read_text(errors="replace").split("configure:")[0]:
+    built = (lab.BUILD / "config.log").read_text(errors="replace")[:2000]
+    if "--enable-asan" in built or "--enable-tsan" in built:
         l.skip("with a filter of system calls", "sanitizers need more")
     else:
         lab.wait_for("the filter", lambda: {t["Seccomp"] for t in status(p.popen.pid)} == {"2"})

@@ -8,20 +8,6 @@ import shutil
 import captures
 import lab
 
-HTTP = ("http-keepalive", "http-short", "http-mixed", "http-pipelined", "http-gz", "http-nanosec",
-        "http-pcapng", "http-any-sll", "http-any-sll2", "http-vlan", "http-rawip", "http-loopback",
-        "http-tso", "http-ipv6", "http-realloss", "http-thinktime", "lossy-client", "lossy-dup",
-        "lossy-handshake", "lossy-mix", "lossy-reorder", "lossy-server", "midstream", "noend",
-        "port-reuse", "rst-client")
-SLOW = {"http-thinktime": ["-a", 10], "port-reuse": ["-a", 10]}
-# capture -> server, its port and options; options of the run
-OTHER = {
-    "comet": ("comet.py", 8090, ["--hold-min", "0.05", "--hold-max", "0.3"], ["-a", 20]),
-    "websocket": ("wsserver.py", 8091, ["--push", "0.2", "--ping", "0.3"], ["-a", 20]),
-    "line-protocol": ("lineproto.py", 2525, ["--idle", "2"], ["-a", 10]),
-    "rst-server": ("oddserver.py", 8092, ["--oobinline"], []),
-}
-
 
 def play(l, target, name, transfers, ports, options):
     entry = captures.entry(name)
@@ -67,15 +53,15 @@ def two_at_once(l, target):
 def main(l):
     target = l.host("target", lab.TARGET + "/32", lab.TARGET6 + "/128")
     l.nginx(target, 80)
-    for name in HTTP:
-        play(l, target, name, ["80-%s:80" % lab.TARGET], [80], SLOW.get(name, []))
+    for name in captures.HTTP:
+        play(l, target, name, ["80-%s:80" % lab.TARGET], [80], captures.SLOW.get(name, []))
     # an IPv6 target, and a source address where the capture holds servers besides the wanted one
     play(l, target, "http-ipv6", ["80-[%s]:80" % lab.TARGET6], [80], [])
     play(l, target, "http-noise", ["198.19.0.2:80-%s:80" % lab.TARGET], [80], [])
     play(l, target, "http-keepalive", ["80-127.0.0.1:80"], [80], [])
     variants(l, target)
     two_at_once(l, target)
-    for name, (script, port, server_options, options) in OTHER.items():
+    for name, (script, port, server_options, options) in captures.OTHER.items():
         server = l.python_server(target, script, port, *server_options)
         play(l, target, name, ["%d-%s:%d" % (port, lab.TARGET, port)], [port], options)
         if name == "rst-server":    # two kinds of server in one capture

@@ -23,6 +23,9 @@ PORT = 36524                # of intercept
 
 def plug(l, host, switch, *addresses, device="eth0"):
     """A cable from a device of the host to the switch, whose end is called as the host."""
+    for where in (host, switch):    # addresses can be used at once
+        where.sysctl("net.ipv6.conf.default.accept_dad", 0)
+        where.sysctl("net.ipv6.conf.default.router_solicitations", 0)
     end = host.role if device == "eth0" else "%s-%s" % (host.role, device)
     l.command("ip", "link", "add", device, "netns", host.ns, "type", "veth",
               "peer", "name", end, "netns", switch.ns)

@@ -371,7 +371,7 @@ static void watch_tells_what_is_sent_on(void **state)
     assert_int_equal(seen.flags, TB_RELAY_SEEN_OUTGOING);
 }
 
-static void watch_knows_redirects_about_the_client(void **state)
+static void watch_knows_what_icmp_says_about_the_client(void **state)
 {
     (void) state;
     struct tb_relay_seen seen;
@@ -385,6 +385,9 @@ static void watch_knows_redirects_about_the_client(void **state)
     assert_int_equal(seen.proto, 1);
     assert_false(look(NULL, "198.19.0.9", OTHER_DEVICE, PACKET_OUTGOING, p, 56, &seen));
     p[20] = 3; /* unreachable */
+    assert_true(look(NULL, "198.19.0.1", OTHER_DEVICE, PACKET_OUTGOING, p, 56, &seen));
+    assert_int_equal(seen.flags, TB_RELAY_SEEN_UNREACHABLE | TB_RELAY_SEEN_OUTGOING);
+    p[20] = 0; /* an echo's answer */
     assert_false(look(NULL, "198.19.0.1", OTHER_DEVICE, PACKET_OUTGOING, p, 56, &seen));
 }
 
@@ -449,7 +452,7 @@ int main(void)
         cmocka_unit_test(watch_tells_what_is_captured),
         cmocka_unit_test(watch_tells_what_device_and_filter_miss),
         cmocka_unit_test(watch_tells_what_is_sent_on),
-        cmocka_unit_test(watch_knows_redirects_about_the_client),
+        cmocka_unit_test(watch_knows_what_icmp_says_about_the_client),
         cmocka_unit_test(statistics_are_told_only_when_something_changed),
         cmocka_unit_test(devices_are_listed_as_far_as_there_is_room),
         cmocka_unit_test(device_that_is_not_there_is_told),

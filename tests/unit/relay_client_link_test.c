@@ -238,21 +238,45 @@ static void what_servers_drop_is_summed_up(void **state)
 
 /* --- heartbeat -------------------------------------------------------------------------------- */
 
-static void pings_often_at_first_then_each_second(void **state)
+static void pings_each_second(void **state)
 {
     (void) state;
     struct relay_rig *r = running(0);
     char types[16];
 
     assert_string_equal(sent(r, types), "HP");
-    relay_rig_wait(r, 100000);
-    relay_rig_wait(r, 100000);
-    relay_rig_wait(r, 100000);
-    assert_string_equal(sent(r, types), "PPP");
     relay_rig_wait(r, TB_RELAY_LINK_PING_US - 1);
     assert_string_equal(sent(r, types), "");
     relay_rig_wait(r, 1);
     assert_string_equal(sent(r, types), "P");
+    relay_rig_free(r);
+}
+
+static void pings_at_first_as_fast_as_it_is_answered(void **state)
+{
+    (void) state;
+    struct relay_rig *r = running(0);
+    char types[16];
+    unsigned pings = 0;
+
+    for (sent(r, types); strchr(types, 'P') && pings < 100; sent(r, types), pings++) {
+        assert_false(tb_relay_link_is_ready(&r->link, r->now_us));
+        r->now_us += 100;
+        relay_rig_pong(r, r->now_us - 100);
+        relay_rig_deliver(r);
+    }
+    assert_int_equal(pings, 8);
+    assert_true(tb_relay_link_is_ready(&r->link, r->now_us));
+    relay_rig_free(r);
+}
+
+static void a_server_that_answers_no_ping_is_not_waited_for(void **state)
+{
+    (void) state;
+    struct relay_rig *r = running(0);
+
+    assert_false(tb_relay_link_is_ready(&r->link, r->now_us));
+    assert_true(tb_relay_link_is_ready(&r->link, r->now_us + 50000));
     relay_rig_free(r);
 }
 
@@ -558,7 +582,9 @@ int main(void)
         cmocka_unit_test(packets_wait_until_they_are_taken),
         cmocka_unit_test(packets_say_how_long_they_were_and_when_they_were_seen),
         cmocka_unit_test(what_servers_drop_is_summed_up),
-        cmocka_unit_test(pings_often_at_first_then_each_second),
+        cmocka_unit_test(pings_each_second),
+        cmocka_unit_test(pings_at_first_as_fast_as_it_is_answered),
+        cmocka_unit_test(a_server_that_answers_no_ping_is_not_waited_for),
         cmocka_unit_test(pongs_tell_the_clock),
         cmocka_unit_test(silence_ends_a_connection),
         cmocka_unit_test(what_came_while_we_were_stopped_is_no_silence),

@@ -4,8 +4,8 @@
  * would: before its packet filter drops incoming ones, and after it let outgoing ones pass. Used by
  * the checks, for seconds; not for load.
  */
-#ifndef TB_CHECK_WATCH_H
-#define TB_CHECK_WATCH_H
+#ifndef TB_CHECK_SIGHT_H
+#define TB_CHECK_SIGHT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,10 +35,10 @@ struct tb_sight {
 };
 
 /* 0, or -errno with words (it needs CAP_NET_RAW). `fd` for poll(). */
-int tb_watch_open(int *fd, struct tb_err *err);
+int tb_sight_open(int *fd, struct tb_err *err);
 /* The next packet of interest that is there; false when there is none. Never waits. */
-bool tb_watch_next(int fd, struct tb_sight *out);
-/* What tb_watch_next() makes of an IP packet (the fields behind `dst_mac`); false: nothing. */
-bool tb_watch_parse(const uint8_t *data, uint32_t len, struct tb_sight *out);
+bool tb_sight_next(int fd, struct tb_sight *out);
+/* What tb_sight_next() makes of an IP packet (the fields behind `dst_mac`); false: nothing. */
+bool tb_sight_parse(const uint8_t *data, uint32_t len, struct tb_sight *out);
 
 #endif

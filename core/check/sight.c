@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A packet socket on all devices; see watch.h and packet(7). Frames are cut to what is looked at.
+ * A packet socket on all devices; see sight.h and packet(7). Frames are cut to what is looked at.
  */
-#include "check/watch.h"
+#include "check/sight.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -21,8 +21,11 @@ enum { SNAP = 256, QUEUE_BYTES = 16 << 20, MAC = 6, VLAN_TAG = 4 };
 enum { ICMP_UNREACHABLE = 3, ICMP_REDIRECT = 5 }; /* RFC 792 */
 enum { PROTO_ICMP = 1, PROTO_ICMP6 = 58 };
 enum { ICMP6_UNREACHABLE = 1, ICMP6_REDIRECT = 137 }; /* RFC 4443, 4861 */
+/* Of the codes of ICMP6_UNREACHABLE, those that end a connection: prohibited, no listener, failed
+ * policy, reject route. "No route" does not, and is sent by hosts that do not forward, too. */
+enum { ICMP6_FATAL_CODES = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 };
 
-int tb_watch_open(int *fd, struct tb_err *err)
+int tb_sight_open(int *fd, struct tb_err *err)
 {
     struct sock_filter cut[] = {BPF_STMT(BPF_RET | BPF_K, SNAP)};
     struct sock_fprog program = {sizeof cut / sizeof *cut, cut};
@@ -63,7 +66,8 @@ static bool parse_icmp(const struct tb_ip *ip, struct tb_sight *out)
     uint8_t type = tb_cursor_u8(&c);
     bool v6 = ip->proto == PROTO_ICMP6;
 
-    tb_cursor_bytes(&c, 3);
+    uint8_t code = tb_cursor_u8(&c);
+    tb_cursor_bytes(&c, 2);
     const uint8_t *gateway = tb_cursor_bytes(&c, 4); /* of an IPv4 redirect */
     if (c.failed)
         return false;
@@ -79,11 +83,13 @@ static bool parse_icmp(const struct tb_ip *ip, struct tb_sight *out)
     out->instead = tb_addr_v4(gateway);
     if (type != (v6 ? ICMP6_UNREACHABLE : ICMP_UNREACHABLE) && (v6 || type != ICMP_REDIRECT))
         return false;
+    if (v6 && !(code < 8 && ICMP6_FATAL_CODES >> code & 1))
+        return false;
     out->kind = !v6 && type == ICMP_REDIRECT ? TB_SIGHT_REDIRECT : TB_SIGHT_UNREACHABLE;
     return parse_inner(ip->payload + 8, ip->payload_len - 8, out);
 }
 
-bool tb_watch_parse(const uint8_t *data, uint32_t len, struct tb_sight *out)
+bool tb_sight_parse(const uint8_t *data, uint32_t len, struct tb_sight *out)
 {
     struct tb_ip ip;
     struct tb_segment seg;
@@ -128,7 +134,7 @@ static int strip_link(const uint8_t *frame, uint32_t len, uint16_t hatype, struc
     return (int) at;
 }
 
-bool tb_watch_next(int fd, struct tb_sight *out)
+bool tb_sight_next(int fd, struct tb_sight *out)
 {
     uint8_t frame[SNAP];
     struct sockaddr_ll from;
@@ -145,7 +151,7 @@ bool tb_watch_next(int fd, struct tb_sight *out)
         *out = (struct tb_sight){.outgoing = from.sll_pkttype == PACKET_OUTGOING,
                                  .ifindex = (uint32_t) from.sll_ifindex};
         int at = strip_link(frame, (uint32_t) n, from.sll_hatype, out);
-        if (at >= 0 && at < n && tb_watch_parse(frame + at, (uint32_t) (n - at), out))
+        if (at >= 0 && at < n && tb_sight_parse(frame + at, (uint32_t) (n - at), out))
             return true;
     }
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The packet filter's rules from the listings that people read; see filter.h. Listings, and not the
+ * The packet filter's rules from the listings that people read; see rules.h. Listings, and not the
  * kernel's interface: they show every table of nft, those of iptables-nft and of the old iptables
  * alike, with the words a user finds again in them.
  */
-#include "check/filter.h"
+#include "check/rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,10 +29,9 @@ static bool has_word(const char *line, const char *word)
     return false;
 }
 
-static void add(struct tb_filter *f, enum tb_rule_effect effect, const char *chain,
-                const char *line)
+static void add(struct tb_rules *f, enum tb_rule_effect effect, const char *chain, const char *line)
 {
-    if (f->count == TB_FILTER_RULES_MAX)
+    if (f->count == TB_RULES_MAX)
         return;
     struct tb_rule *r = &f->rule[f->count++];
     *r = (struct tb_rule){.effect = effect};
@@ -47,7 +46,7 @@ static void add(struct tb_filter *f, enum tb_rule_effect effect, const char *cha
 
 /* --- nft -------------------------------------------------------------------------------------- */
 
-static void parse_nft_line(struct tb_filter *f, const char *chain, const char *line)
+static void parse_nft_line(struct tb_rules *f, const char *chain, const char *line)
 {
     if (!strncmp(line, "type ", 5)) {
         if (strstr(line, "policy drop"))
@@ -62,7 +61,7 @@ static void parse_nft_line(struct tb_filter *f, const char *chain, const char *l
     }
 }
 
-void tb_filter_parse_nft(struct tb_filter *f, const char *text)
+void tb_rules_parse_nft(struct tb_rules *f, const char *text)
 {
     char line[512], table[TB_RULE_CHAIN / 2] = "", chain[TB_RULE_CHAIN] = "";
     int depth = 0; /* 1: in a table; 2: in a chain, set or map */
@@ -99,7 +98,7 @@ void tb_filter_parse_nft(struct tb_filter *f, const char *text)
 /* --- iptables --------------------------------------------------------------------------------- */
 
 /* "[12:720] -A INPUT -s 10.0.0.0/8 -j DROP" and ":INPUT DROP [12:720]" */
-void tb_filter_parse_iptables(struct tb_filter *f, const char *text)
+void tb_rules_parse_iptables(struct tb_rules *f, const char *text)
 {
     for (const char *at = text; *at;) {
         char line[512], chain[32] = "", policy[16] = "";
@@ -146,7 +145,7 @@ static char *output_of(const char *command)
     return text;
 }
 
-void tb_filter_read(struct tb_filter *out)
+void tb_rules_read(struct tb_rules *out)
 {
     /* The path: su leaves the administrator's folders out. */
 #define COMMAND(c) "PATH=$PATH:/usr/sbin:/sbin " c " 2>/dev/null"
@@ -157,20 +156,20 @@ void tb_filter_read(struct tb_filter *out)
     out->count = 0;
     out->readable = text != NULL;
     if (text)
-        tb_filter_parse_nft(out, text);
+        tb_rules_parse_nft(out, text);
     free(text);
     for (unsigned i = 0; i < sizeof iptables / sizeof *iptables; i++) {
         text = output_of(iptables[i]);
         if (!text)
             continue;
         out->readable = true;
-        tb_filter_parse_iptables(out, text);
+        tb_rules_parse_iptables(out, text);
         free(text);
     }
 }
 
-const struct tb_rule *tb_filter_grown(const struct tb_filter *before, const struct tb_filter *after,
-                                      enum tb_rule_effect effect)
+const struct tb_rule *tb_rules_grown(const struct tb_rules *before, const struct tb_rules *after,
+                                     enum tb_rule_effect effect)
 {
     const struct tb_rule *best = NULL;
     uint64_t most = 0;
