@@ -12,7 +12,13 @@ bench_io_bench_SOURCES = %D%/io_bench.c
 bench_io_bench_CFLAGS = $(AM_CFLAGS)
 bench_io_bench_LDADD = core/libtbcore.la
 
-EXTRA_DIST += %D%/goodput %D%/run %D%/million %D%/README.md
+EXTRA_DIST += %D%/comet_soak %D%/goodput %D%/run %D%/million %D%/README.md
+
+# Comet sessions held for long, as root: half an hour, or MINUTES.
+MINUTES = 30
+.PHONY: soak-comet
+soak-comet: all
+	TB_BUILDDIR='$(abs_top_builddir)' $(PYTHON3) $(srcdir)/bench/comet_soak --minutes $(MINUTES)
 
 noinst_PROGRAMS += bench/engine
 bench_engine_SOURCES = %D%/engine.c

@@ -50,14 +50,16 @@ enum {
     TB_COMET_NOTE_SOCKET = 1 << 5, /* asks for a WebSocket */
     TB_COMET_NOTE_FRAME = 1 << 6,  /* a WebSocket frame … */
     TB_COMET_NOTE_ANSWER = 1 << 7, /* … that answers a ping: sent when the real ping comes */
-    TB_COMET_NOTE_CLOSE = 1 << 8   /* … that closes, or comes behind one that does: not sent */
+    TB_COMET_NOTE_CLOSE = 1 << 8,  /* … that closes, or comes behind one that does: not sent */
+    TB_COMET_NOTE_REACTS = 1 << 9, /* … that may depend on the messages of the server before it */
+    TB_COMET_NOTE_MESSAGES_SHIFT = 32 /* with REACTS: how many these were */
 };
 
 /* What a session is in the end. */
 enum tb_comet_kind { TB_COMET_IDLE, TB_COMET_POLL, TB_COMET_STREAM, TB_COMET_SOCKET };
 
 enum {
-    TB_COMET_ENGINE_IO = 1 << 0,    /* "2" is a ping, and "3" answers it */
+    TB_COMET_ENGINE_IO = 1 << 0,    /* messages are packets of engine.io: "2" is a ping */
     TB_COMET_SERVER_CLOSES = 1 << 1 /* the captured server said a normal farewell of its own */
 };
 
@@ -89,7 +91,7 @@ enum tb_comet_flags {
     TB_COMET_CLOSES = 1 << 2,     /* the server has said that it will close */
     TB_COMET_WAS_UP = 1 << 3,     /* it does, or that of a session which this one reconnects did */
     TB_COMET_IS_UP = 1 << 4,      /* the connection stands */
-    TB_COMET_WAITS = 1 << 5,      /* a poll of the script is awaited: the timer limits it */
+    TB_COMET_WAITS = 1 << 5,      /* the script waits, for a poll or a frame: next_us limits it */
     TB_COMET_IN_MESSAGE = 1 << 6, /* of a WebSocket message, frames are to come */
     TB_COMET_IS_HELD = 1 << 7     /* behind the end of the script */
 };
@@ -99,7 +101,9 @@ struct tb_comet_session {
     uint64_t hold_end_us; /* 0: the hold has not begun */
     uint64_t next_us;     /* of the next heartbeat or poll, or the end of waiting; 0: none */
     uint8_t reading, flags;
-    uint8_t attempts; /* to reconnect, since the server was there last */
+    uint8_t attempts;  /* to reconnect, since the server was there last */
+    bool hurried;      /* the server says less than it did: do not wait for it any more */
+    uint32_t messages; /* of the server's, pings aside */
 };
 _Static_assert(sizeof(struct tb_comet_session) <= 32, "what a held session costs");
 
@@ -108,6 +112,7 @@ struct tb_comet_push {
     uint64_t sent_us; /* the time it carries; 0: none found yet */
     uint8_t match;    /* of an event stream's line: how much of "data" it begins with */
     bool in_line, has_data, has_body;
+    uint8_t start[2], start_len; /* of a WebSocket message: its first bytes */
 };
 
 /* busy_state(): what is half read. */

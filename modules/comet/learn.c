@@ -16,10 +16,11 @@ enum {
     HELD_US = 500000,      /* a response that takes as long was held back */
     SHORT_HELD_US = 20000, /* one that the client asks for again and again, at once */
     SHORT_HELD_TIMES = 2,
-    STREAM_AGAIN_US = 3000000,  /* what browsers wait before they reopen an event stream */
-    BEATS = 16,                 /* different messages that may be heartbeats */
-    TEXT_BEATS = 3,             /* as often as a text comes before it counts as one … */
-    TEXT_BEAT_LEAST_US = 900000 /* … and not more often than that */
+    STREAM_AGAIN_US = 3000000,   /* what browsers wait before they reopen an event stream */
+    BEATS = 16,                  /* different messages that may be heartbeats */
+    TEXT_BEATS = 3,              /* as often as a text comes before it counts as one … */
+    TEXT_BEAT_LEAST_US = 900000, /* … and not more often than that */
+    REACTION_US = 50000          /* what a client sends so soon behind a frame may depend on it */
 };
 
 enum mode { IN_HTTP, IN_FRAMES, IN_UPLOAD, IS_OVER };
@@ -57,7 +58,10 @@ struct learner {
     uint32_t ping[4], pings; /* hashes of the server's pings, a ring */
     struct beat beats[BEATS];
     uint32_t beat_count;
-    uint8_t flags; /* of the session note */
+    uint8_t flags;       /* of the session note */
+    uint64_t message_us; /* when the last message of the server came, pings aside */
+    uint32_t messages;   /* these so far */
+    uint8_t server_byte; /* the last one of its payload */
     bool client_closes, server_lost;
 };
 
@@ -256,17 +260,28 @@ static bool is_answer(const struct learner *s, const struct tb_ws *f, uint32_t h
     return false;
 }
 
+/* engine.io's "1" (close) and socket.io's "41" (disconnect): the server would push no more. */
+static bool is_farewell(const struct learner *s, const struct tb_ws *f)
+{
+    uint32_t close = hash_more(TB_WS_TEXT, '1'), disconnect = hash_more(TB_WS_TEXT, '4');
+    return (s->flags & TB_COMET_ENGINE_IO) && f->opcode == TB_WS_TEXT && f->fin &&
+           ((f->length == 1 && s->client_hash == close) ||
+            (f->length == 2 && s->client_hash == hash_more(disconnect, '1')));
+}
+
 static void client_frame_done(struct learner *s, struct tb_learn *l)
 {
     const struct tb_ws *f = &s->client;
     uint64_t note = TB_COMET_NOTE_FRAME;
     bool answer = is_answer(s, f, s->client_hash);
-    if (f->opcode == TB_WS_CLOSE)
+    if (f->opcode == TB_WS_CLOSE || is_farewell(s, f))
         s->client_closes = true;
     if (answer)
         note |= TB_COMET_NOTE_ANSWER;
     if (s->client_closes)
         note |= TB_COMET_NOTE_CLOSE;
+    if (s->messages > 0 && s->now_us - s->message_us <= REACTION_US)
+        note |= TB_COMET_NOTE_REACTS | (uint64_t) s->messages << TB_COMET_NOTE_MESSAGES_SHIFT;
     uint32_t index = host()->learn_cut(l, s->client_at, TB_CUT_NO_RESPONSE, note);
     if (!answer && !s->client_closes)
         note_beat(s, f, s->client_hash, index);
@@ -305,6 +320,12 @@ static void client_frames(struct learner *s, struct tb_learn *l, const uint8_t *
 static void server_frame_done(struct learner *s)
 {
     const struct tb_ws *f = &s->server;
+    bool ping = (s->flags & TB_COMET_ENGINE_IO) && f->opcode == TB_WS_TEXT && f->length == 1 &&
+                s->server_byte == '2';
+    if (f->opcode <= TB_WS_BINARY && f->fin && !ping) {
+        s->message_us = s->now_us;
+        s->messages++;
+    }
     if (f->opcode == TB_WS_PING) {
         uint32_t hash = TB_WS_PONG; /* as that of its answer will be */
         for (unsigned i = 0; i < f->control_len; i++)
@@ -323,6 +344,8 @@ static void server_frames(struct learner *s, const uint8_t *bytes, size_t len)
         size_t used, n;
         const uint8_t *payload;
         enum tb_ws_event event = tb_ws_feed(&s->server, false, bytes, len, &used, &payload, &n);
+        if (n > 0)
+            s->server_byte = payload[n - 1];
         if (event == TB_WS_DONE)
             server_frame_done(s);
         else if (event == TB_WS_BAD)

@@ -12,7 +12,8 @@
 
 enum {
     DEFAULT_HOLD_US = 60000000, /* without --hold, hold_s and --duration */
-    TROUBLE_PAUSE_US = 1000000  /* before a poll that follows an error */
+    TROUBLE_PAUSE_US = 1000000, /* before a poll that follows an error */
+    REACTION_US = 3000000       /* the longest wait for messages that a frame may depend on */
 };
 
 static const struct tb_host *host(void)
@@ -35,6 +36,13 @@ static void arm(struct tb_session *s, const struct tb_comet_session *c)
     if (c->next_us != 0 && c->next_us < at)
         at = c->next_us;
     host()->set_timer(s, at == UINT64_MAX ? UINT64_MAX : at > now ? at - now : 0);
+}
+
+static void stop_waiting(struct tb_session *s, struct tb_comet_session *c)
+{
+    c->flags &= (uint8_t) ~TB_COMET_WAITS;
+    c->next_us = 0;
+    arm(s, c);
 }
 
 /* How long sessions are held: the command line, the module's option, the run, a minute. */
@@ -111,6 +119,22 @@ static enum tb_request_action hold(struct tb_session *s, struct tb_comet_session
     return TB_REQUEST_HOLD;
 }
 
+/* A frame that may depend on what the server said before it waits for that. */
+static bool waits_for_server(struct tb_session *s, struct tb_comet_session *c, uint64_t note)
+{
+    uint64_t now = host()->now_us(s);
+    if (!(note & TB_COMET_NOTE_REACTS) || c->hurried ||
+        c->messages >= note >> TB_COMET_NOTE_MESSAGES_SHIFT)
+        return false;
+    if (!(c->flags & TB_COMET_WAITS)) {
+        c->flags |= TB_COMET_WAITS;
+        c->next_us = now + REACTION_US;
+        arm(s, c);
+    }
+    c->hurried = c->next_us <= now;
+    return !c->hurried;
+}
+
 /* The connection stands. */
 static void is_up(struct tb_session *s, struct tb_comet_session *c)
 {
@@ -136,6 +160,10 @@ enum tb_request_action tb_comet_request(struct tb_session *s, const struct tb_re
         limit_wait(s, c);
     }
     if (r->note & TB_COMET_NOTE_FRAME) {
+        if (waits_for_server(s, c, r->note))
+            return TB_REQUEST_WAIT;
+        if (c->flags & TB_COMET_WAITS)
+            stop_waiting(s, c);
         struct tb_comet_session_note note = note_of(s);
         uint64_t interval = interval_us(s, &note);
         if (r->index == note.repeated && interval != 0)
@@ -193,11 +221,8 @@ static enum tb_response_status judge(struct tb_session *s, struct tb_comet_sessi
 {
     const struct tb_http_message *m = &o->http.response;
     unsigned captured = tb_http_note_status(note);
-    if (c->flags & TB_COMET_WAITS) {
-        c->flags &= (uint8_t) ~TB_COMET_WAITS;
-        c->next_us = 0;
-        arm(s, c);
-    }
+    if (c->flags & TB_COMET_WAITS)
+        stop_waiting(s, c);
     if (note & TB_COMET_NOTE_SOCKET)
         return upgraded(s, c, o);
     if (tb_http_closes(m))
@@ -255,7 +280,7 @@ static enum tb_response_status awaited(struct tb_session *s, struct tb_comet_ses
 static bool is_at_rest(const struct tb_comet_session *c, const struct tb_comet_open *o)
 {
     if (c->reading == TB_COMET_READS_FRAMES)
-        return !tb_ws_begun(&o->frame) && o->push.sent_us == 0;
+        return !tb_ws_begun(&o->frame) && o->push.start_len == 0;
     return !o->http.begun;
 }
 
@@ -355,10 +380,10 @@ enum tb_response_status tb_comet_timer(struct tb_session *s)
     struct tb_comet_session *c = host()->session_state(s);
     uint64_t now = host()->now_us(s);
     bool is_due = c->next_us != 0 && c->next_us <= now;
-    if ((is_due && (c->flags & TB_COMET_WAITS)) ||
-        ((c->flags & TB_COMET_IS_HELD) && c->hold_end_us <= now))
+    bool for_poll = (c->flags & TB_COMET_WAITS) && c->reading != TB_COMET_READS_FRAMES;
+    if ((is_due && for_poll) || ((c->flags & TB_COMET_IS_HELD) && c->hold_end_us <= now))
         return leave(s, c);
-    if (is_due) {
+    if (is_due && (c->flags & TB_COMET_IS_HELD)) {
         struct tb_comet_session_note note = note_of(s);
         if (note.kind == TB_COMET_SOCKET) {
             heartbeat(s, c, &note);
@@ -368,7 +393,8 @@ enum tb_response_status tb_comet_timer(struct tb_session *s)
             c->next_us = 0;
         }
     }
-    arm(s, c);
+    if (c->flags & TB_COMET_IS_HELD)
+        arm(s, c);
     return TB_RESPONSE_MORE;
 }
 

@@ -48,25 +48,38 @@ static enum tb_response_status closed(struct tb_session *s, struct tb_comet_sess
     return TB_RESPONSE_MORE;
 }
 
-static void message_done(struct tb_session *s, struct tb_comet_session *c, struct tb_comet_open *o,
-                         uint8_t first)
+/* Of engine.io's packets a push is what socket.io calls an event: not the handshakes of the two,
+ * nor attachments, which belong to the event before them. */
+static bool is_event(const struct tb_ws *f, const struct tb_comet_push *push)
+{
+    enum { MESSAGE = '4', CONNECT = '0', DISCONNECT = '1', CONNECT_ERROR = '4' };
+    if (f->compressed)
+        return true;
+    if (f->opcode == TB_WS_BINARY || push->start_len < 2 || push->start[0] != MESSAGE)
+        return false;
+    return push->start[1] != CONNECT && push->start[1] != DISCONNECT &&
+           push->start[1] != CONNECT_ERROR;
+}
+
+static void message_done(struct tb_session *s, struct tb_comet_session *c, struct tb_comet_open *o)
 {
     struct tb_comet_session_note note = tb_comet_note_unpack(tb_comet_host()->session_note(s));
+    bool engine_io = note.flags & TB_COMET_ENGINE_IO;
     const struct tb_ws *f = &o->frame;
-    bool ping = (note.flags & TB_COMET_ENGINE_IO) && f->opcode == TB_WS_TEXT && f->length == 1 &&
-                first == '2';
     tb_comet_count(s, TB_COUNT_WS_MESSAGES, 1);
-    if (ping)
+    if (engine_io && f->opcode == TB_WS_TEXT && f->length == 1 && o->push.start[0] == '2') {
         answer_ping(s, TB_WS_TEXT, (const uint8_t *) "3", 1);
-    else
-        tb_comet_count_push(s, o->push.sent_us);
+    } else {
+        c->messages++;
+        if (!engine_io || is_event(f, &o->push))
+            tb_comet_count_push(s, o->push.sent_us);
+    }
     o->push = (struct tb_comet_push){0};
     c->flags &= (uint8_t) ~TB_COMET_IN_MESSAGE;
 }
 
-/* A frame is complete; `last`: its last payload byte. */
 static enum tb_response_status frame_done(struct tb_session *s, struct tb_comet_session *c,
-                                          struct tb_comet_open *o, uint8_t last)
+                                          struct tb_comet_open *o)
 {
     const struct tb_ws *f = &o->frame;
     count_frame(s, f->opcode);
@@ -83,8 +96,19 @@ static enum tb_response_status frame_done(struct tb_session *s, struct tb_comet_
     }
     c->flags |= TB_COMET_IN_MESSAGE;
     if (f->fin)
-        message_done(s, c, o, last);
+        message_done(s, c, o);
     return TB_RESPONSE_MORE;
+}
+
+static void message_bytes(struct tb_session *s, struct tb_comet_open *o, const uint8_t *data,
+                          size_t len)
+{
+    struct tb_comet_push *p = &o->push;
+    for (size_t i = 0; i < len && p->start_len < sizeof p->start; i++)
+        p->start[p->start_len++] = data[i];
+    tb_comet_count(s, TB_COUNT_PUSH_BYTES, len);
+    if (!o->frame.compressed)
+        tb_comet_push_bytes(s, p, data, len);
 }
 
 enum tb_response_status tb_comet_read_frames(struct tb_session *s, struct tb_comet_session *c,
@@ -100,13 +124,10 @@ enum tb_response_status tb_comet_read_frames(struct tb_session *s, struct tb_com
             tb_comet_host()->fail_reason(s, "the server's bytes are no WebSocket frames");
             return TB_RESPONSE_FATAL;
         }
-        if (n > 0 && o->frame.opcode <= TB_WS_BINARY) {
-            tb_comet_count(s, TB_COUNT_PUSH_BYTES, n);
-            if (!o->frame.compressed)
-                tb_comet_push_bytes(s, &o->push, payload, n);
-        }
+        if (n > 0 && o->frame.opcode <= TB_WS_BINARY)
+            message_bytes(s, o, payload, n);
         if (event == TB_WS_DONE) {
-            enum tb_response_status status = frame_done(s, c, o, n > 0 ? payload[n - 1] : 0);
+            enum tb_response_status status = frame_done(s, c, o);
             if (status != TB_RESPONSE_MORE)
                 return status;
         }

@@ -64,6 +64,7 @@ struct conn *watch_start(struct sim *s, struct tb_worker *w, struct tb_user *u)
     tb_user_path(w, u, &path);
     c->s = s;
     c->worker = w;
+    c->user = u;
     c->slot = slot_find(s, tb_addr_low32(&path.src), path.sport);
     if (!c->slot || c->slot->user != u->tcp.owner) {
         fprintf(stderr, "a user is where the plan does not have it\n");
@@ -286,7 +287,7 @@ static bool take_ack(struct conn *c, const struct seg *g)
     if (ack >= (int64_t) c->una) {
         uint64_t edge = (uint64_t) ack + window;
         bool plain = g->len == 0 && !(g->flags & TB_TCP_FIN) && window > 0 && edge == edge_before;
-        if (!is_new && c->max > c->una && (c->sack ? more_sacked : plain))
+        if (c->max > c->una && (c->sack ? more_sacked : !is_new && plain))
             take_duplicate(c, c->mss, more_sacked);
         if (edge > c->edge_most)
             c->edge_most = edge;

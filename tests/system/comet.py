@@ -4,15 +4,11 @@
 pings answered, heartbeats and polls kept up; lost when the server goes, and back when it is back."""
 import json
 import shutil
-import sys
 
 import captures
 import lab
+from comet_lab import ENDINGS, KINDS, PORT, SESSIONS, record, stop
 
-PORT = 8093
-KINDS = ("events", "lines", "poll", "ws")
-ENDINGS = 3     # of each kind: none, FIN, RST
-SESSIONS = len(KINDS) * ENDINGS
 NGINX = """
 daemon off; error_log %(run)s/error.log; pid %(run)s/pid;
 events { worker_connections 4096; }
@@ -33,33 +29,10 @@ http {
 """
 
 
-def record(l, name, kinds):
-    """A capture of these kinds of clients, each with every ending."""
-    host = l.host("origin-" + name, lab.TARGET + "/32")
-    server = l.python_server(host, "pushserver.py", PORT)
-    file = l.dir / (name + ".pcap")
-    recorder = l.start(host, sys.executable, lab.HERE / "recorder.py", file, PORT, name="recorder")
-    lab.wait_for("the recorder", lambda: "recording" in recorder.text())
-    clients = l.start(host, sys.executable, lab.HERE / "comet_client.py", lab.TARGET, PORT,
-                      ",".join(kinds), name="clients")
-    lab.wait_for("the clients", lambda: "done" in clients.text())
-    recorder.stop()
-    clients.kill()
-    server.stop()
-    return file
-
-
 def burn(l, host, file, users, *options, start=False, port=PORT):
     run = l.tcpburn_start if start else l.tcpburn
     return run(host, "-x", "%d-%s:%d" % (PORT, lab.TARGET, port), "-f", file, "-u", users,
                "-i", 1000, *options)
-
-
-def stop(server):
-    """What the server counted, and its connections."""
-    last = server.stop().splitlines()[-1]
-    lines = server.jsonl.read_text().splitlines() if server.jsonl.exists() else []
-    return json.loads(last), [json.loads(x) for x in lines]
 
 
 def module(run, *keys):

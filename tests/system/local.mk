@@ -5,7 +5,7 @@ SYSTEM_TESTS = \
 	%D%/hostile.py %D%/bad_input.py %D%/cli.py %D%/mysql.py %D%/comet.py \
 	%D%/three_hosts.py %D%/three_hosts_trouble.py %D%/check_three_hosts.py
 EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captures.py \
-	%D%/comet_client.py \
+	%D%/comet_client.py %D%/comet_lab.py \
 	tests/servers/comet.py tests/servers/connlog.py tests/servers/httpapp.py \
 	tests/servers/lineproto.py tests/servers/make-www.py tests/servers/nginx.conf.in \
 	tests/servers/oddserver.py tests/servers/pushserver.py tests/servers/rawserver.py tests/servers/rude.py \

@@ -341,16 +341,36 @@ static void normal_farewell_of_the_server_is_noted(void **state)
     assert_int_equal(end().flags, 0);
 }
 
-static void engine_io_answers_are_not_played(void **state)
+static void frame_right_behind_a_message_of_the_server_may_depend_on_it(void **state)
+{
+    begin_socket(UPGRADE);
+    server_frame(TB_WS_TEXT, "hello");
+    server_frame(TB_WS_PING, "");
+    server_frame(TB_WS_TEXT, "who are you");
+    pass(SECOND / 100);
+    client_frame(TB_WS_TEXT, "it is me");
+    pass(SECOND);
+    client_frame(TB_WS_TEXT, "of my own accord");
+    end();
+    assert_true(has(1, TB_COMET_NOTE_REACTS));
+    assert_int_equal(learned.request[1].note >> TB_COMET_NOTE_MESSAGES_SHIFT, 2);
+    assert_false(has(2, TB_COMET_NOTE_REACTS));
+}
+
+static void engine_io_answers_and_farewells_are_not_played(void **state)
 {
     begin_socket("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nUpgrade: websocket\r\n"
                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
     client_frame(TB_WS_TEXT, "40");
     server_frame(TB_WS_TEXT, "2");
     client_frame(TB_WS_TEXT, "3");
+    client_frame(TB_WS_TEXT, "42[\"x\"]");
+    client_frame(TB_WS_TEXT, "41"); /* the farewell of socket.io */
     assert_int_equal(end().flags, TB_COMET_ENGINE_IO);
     assert_false(has(1, TB_COMET_NOTE_ANSWER));
     assert_true(has(2, TB_COMET_NOTE_ANSWER));
+    assert_false(has(3, TB_COMET_NOTE_CLOSE));
+    assert_true(has(4, TB_COMET_NOTE_CLOSE));
 }
 
 static void broken_frames_leave_the_rest_opaque(void **state)
@@ -411,7 +431,8 @@ int main(void)
         cmocka_unit_test(message_that_comes_now_and_then_is_none),
         cmocka_unit_test(farewell_of_the_client_is_not_played),
         cmocka_unit_test(normal_farewell_of_the_server_is_noted),
-        cmocka_unit_test(engine_io_answers_are_not_played),
+        cmocka_unit_test(frame_right_behind_a_message_of_the_server_may_depend_on_it),
+        cmocka_unit_test(engine_io_answers_and_farewells_are_not_played),
         cmocka_unit_test(broken_frames_leave_the_rest_opaque),
         cmocka_unit_test(other_upgrades_are_opaque),
         cmocka_unit_test(session_note_is_unpacked_as_it_was_packed),

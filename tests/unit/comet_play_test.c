@@ -475,6 +475,47 @@ static void engine_io_pings_are_answered(void **state)
     assert_int_equal(len, 1);
     assert_int_equal(payload[0], '3');
     assert_int_equal(counted(&s, "pushes"), 1);
+    push(&s, "\x81\x03"
+             "0{}"
+             "\x81\x04"
+             "40{}"
+             "\x82\x01"
+             "x"); /* no events */
+    assert_int_equal(counted(&s, "pushes"), 1);
+    assert_false(s.keeps_busy);
+}
+
+static void frame_waits_for_the_messages_that_it_may_depend_on(void **state)
+{
+    const uint64_t note =
+        TB_COMET_NOTE_FRAME | TB_COMET_NOTE_REACTS | UINT64_C(2) << TB_COMET_NOTE_MESSAGES_SHIFT;
+    struct tb_session s;
+    configure("{}");
+    begin(&s, noted(TB_COMET_SOCKET, TB_COMET_NOTHING, 0));
+    state_of(&s)->reading = TB_COMET_READS_FRAMES;
+    assert_int_equal(host_request(comet, &s, note, "x", 1), TB_REQUEST_WAIT);
+    assert_int_equal(s.timer_us, 3 * SECOND);
+    push(&s, "\x81\x05hello\x89\x01p\x81\x05hel");
+    assert_int_equal(host_request(comet, &s, note, "x", 1), TB_REQUEST_WAIT);
+    push(&s, "lo");
+    assert_int_equal(host_request(comet, &s, note, "x", 1), TB_REQUEST_SEND);
+    assert_int_equal(s.timer_us, UINT64_MAX);
+}
+
+static void server_that_says_less_is_not_waited_for_again(void **state)
+{
+    const uint64_t note =
+        TB_COMET_NOTE_FRAME | TB_COMET_NOTE_REACTS | UINT64_C(2) << TB_COMET_NOTE_MESSAGES_SHIFT;
+    struct tb_session s;
+    configure("{}");
+    begin(&s, noted(TB_COMET_SOCKET, TB_COMET_NOTHING, 0));
+    state_of(&s)->reading = TB_COMET_READS_FRAMES;
+    assert_int_equal(host_request(comet, &s, note, "x", 1), TB_REQUEST_WAIT);
+    s.now_us += 3 * SECOND;
+    assert_int_equal(comet->timer(&s), TB_RESPONSE_MORE);
+    assert_int_equal(host_request(comet, &s, note, "x", 1), TB_REQUEST_SEND);
+    assert_int_equal(host_request(comet, &s, note, "x", 1), TB_REQUEST_SEND);
+    assert_int_equal(s.repeats + s.sent_len, 0);
 }
 
 static void captured_answers_and_farewells_are_skipped(void **state)
@@ -733,6 +774,8 @@ int main(void)
         cmocka_unit_test(messages_are_pushes_and_frames_are_counted_by_kind),
         cmocka_unit_test(pings_are_answered_with_their_payload),
         cmocka_unit_test(engine_io_pings_are_answered),
+        cmocka_unit_test(frame_waits_for_the_messages_that_it_may_depend_on),
+        cmocka_unit_test(server_that_says_less_is_not_waited_for_again),
         cmocka_unit_test(captured_answers_and_farewells_are_skipped),
         cmocka_unit_test(farewell_of_the_server_is_answered_and_ends_the_session),
         cmocka_unit_test(farewell_that_the_capture_shows_too_is_fine),
