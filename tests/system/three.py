@@ -8,6 +8,7 @@
 tools/lab makes it for people, the three_hosts*.py and check_three_hosts.py tests and bench/run for
 themselves. Clients come from tcpburn's default ranges or from 198.18.100.0/24.
 """
+import os
 import subprocess
 
 import lab
@@ -19,6 +20,7 @@ CLIENTS6 = ("fd00:19::/64",)
 ROLES = ("test", "target", "assistant")
 SWITCH = "switch"
 PORT = 36524                # of intercept
+ALL = os.environ.get("TB_ALL") == "1"   # make check-system-all: everything in every way
 
 
 def plug(l, host, switch, *addresses, device="eth0"):

@@ -6,15 +6,13 @@ exactly the captured bytes, and so it does in a second run right behind the firs
 
 A few captures, each in one way; with TB_ALL=1 (make check-system-all) all of them in every way.
 """
-import os
 import shutil
 
 import captures
 import lab
 import three
 
-ALL = os.environ.get("TB_ALL") == "1"
-FEW = ("http-keepalive", "http-short", "http-mixed", "http-tso", "http-ipv6", "http-any-sll2",
+FEW = ("comet", "rst-server", "http-keepalive", "http-short", "http-mixed", "http-tso", "http-ipv6", "http-any-sll2",
        "lossy-mix", "rst-client")
 FAMILIES = {"IPv4": lab.TARGET, "IPv6": "[%s]" % three.TARGET6}
 SENDERS = {"raw": [], "link layer": ["--pcap-send"]}
@@ -32,22 +30,27 @@ def play(l, name, transfers, ports, options, title):
 
 
 def http(l):
-    for i, name in enumerate(captures.HTTP if ALL else FEW):
-        for family, sender in WAYS if ALL else [WAYS[i % len(WAYS)]]:
+    names = [n for n in captures.HTTP if three.ALL or n in FEW]
+    for i, name in enumerate(names):
+        for family, sender in WAYS if three.ALL else [WAYS[i % len(WAYS)]]:
             play(l, name, ["80-%s:80" % FAMILIES[family]], [80],
                  captures.SLOW.get(name, []) + SENDERS[sender], "%s, %s" % (family, sender))
 
 
 def others(l):
     for i, (name, (script, port, server_options, options)) in enumerate(captures.OTHER.items()):
+        if not three.ALL and name not in FEW:
+            continue
         server = l.python_server(l.target, script, port, *server_options)
-        for sender in SENDERS if ALL else [list(SENDERS)[i % 2]]:
+        for sender in SENDERS if three.ALL else [list(SENDERS)[i % 2]]:
             play(l, name, ["%d-%s:%d" % (port, lab.TARGET, port)], [port],
                  options + SENDERS[sender], "IPv4, " + sender)
             if name == "rst-server":    # two kinds of server in one capture
                 play(l, "halfclose", ["80-%s:80" % lab.TARGET, "8092-%s:8092" % lab.TARGET],
                      [80, 8092], SENDERS[sender], "IPv4, " + sender)
         server.stop()
+    if not three.ALL:
+        return
     if not shutil.which("redis-server"):
         l.skip("redis captures", "redis-server is not installed")
         return
