@@ -62,8 +62,9 @@ void sent_check_timer(struct conn *c)
     uint64_t waited = c->s->now_us - since;
     bool waits = c->max > c->una || (c->edge == c->una && known_end(c) > c->una);
 
-    if (waits && !c->fuzzy && !c->rst && !c->rst_sent && c->verdict == TB_VERDICT_NONE &&
-        waited > longest_rto_us(c) && waited < c->s->config.timeout_us)
+    if (waits && !c->fuzzy && !c->is_timer_unsure && !c->rst && !c->rst_sent &&
+        c->verdict == TB_VERDICT_NONE && waited > longest_rto_us(c) &&
+        waited < c->s->config.timeout_us)
         sim_fail(c->s, c, "nothing retransmitted or probed for %llu us, longest timeout %llu us",
                  (unsigned long long) waited, (unsigned long long) longest_rto_us(c));
 }
@@ -287,7 +288,9 @@ static void check_again(struct conn *c, uint64_t from)
     bool goes_on = from > c->una && from < c->timeout_upto; /* behind a timeout */
     if (from == c->una)
         c->rescue_us = now;
-    if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on)
+    if (c->hint_us == now && is_timeout) /* which of them was it? */
+        c->is_timer_unsure = true;
+    if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on || c->is_timer_unsure)
         return;
     if (!is_timeout && (c->fuzzy || c->b.reneges)) /* what the client knows is not sure */
         return;

@@ -224,7 +224,7 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     take_rtt(c);
     c->last_ack_us = c->base_us = now;
     c->rto_us = 0;
-    c->has_probed = false;
+    c->has_probed = c->is_timer_unsure = false;
     c->dupacks = 0;
     c->must_retransmit = false;
     if (c->in_recovery || ack < c->timeout_upto)
