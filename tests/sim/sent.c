@@ -288,7 +288,7 @@ static void check_again(struct conn *c, uint64_t from)
     bool goes_on = from > c->una && from < c->timeout_upto; /* behind a timeout */
     if (from == c->una)
         c->rescue_us = now;
-    bool by_ack = c->hint_us == now || (c->in_recovery && c->sacked.n > 0);
+    bool by_ack = c->hint_us == now || c->b.reneges || (c->in_recovery && c->sacked.n > 0);
     if (is_timeout && (by_ack || c->is_timer_unsure)) { /* which of them was it? */
         c->is_timer_unsure = true;
         c->timeout_us = c->base_us = now;
