@@ -258,6 +258,26 @@ void judge_turn_over(struct sim *s)
     }
 }
 
+static bool is_idle(const struct conn *c)
+{
+    bool open = c->open && !c->rst && !c->rst_sent && c->verdict == TB_VERDICT_NONE;
+
+    if (!open || c->una != c->max || c->ooo.n || c->fuzzy || c->b.fault != FAULT_NONE ||
+        c->t->end == END_ABANDON || (c->t->greeting && !c->done_us[SIM_REQUESTS]))
+        return false;
+    for (uint32_t i = 0; i < c->t->count; i++)
+        if (c->begun_us[i] && (c->t->req[i].wire_to > c->una || c->rcv < c->t->req[i].reply_to))
+            return false;
+    return true;
+}
+
+void judge_idle(struct sim *s)
+{
+    for (struct conn *c = s->conns; c; c = c->older)
+        if (is_idle(c) && c->user->tcp.busy)
+            sim_fail(s, c, "an idle user holds its extension");
+}
+
 /* --- the end of a seed -------------------------------------------------------------------------
  */
 
@@ -335,6 +355,9 @@ static void judge_memory(struct sim *s, const struct tb_worker *w)
     same(s, "pending responses held", w->pendings.in_use, 0);
     same(s, "module states held", w->module_busy.in_use, 0);
     same(s, "half-closed", w->half_closed, 0);
+    if (w->stats.pacing_error.max > 500 && !s->config.open_loop)
+        sim_fail(s, NULL, "a request was sent %llu us late",
+                 (unsigned long long) w->stats.pacing_error.max);
 }
 
 /* When every connection is closed on both sides, the run does not stay for long. */

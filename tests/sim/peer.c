@@ -73,7 +73,9 @@ static void transmit(struct peer *p, const struct seg *g)
     const struct tb_tcp_path *path = &p->slot->path;
     uint32_t len = wire_build(packet, g, &path->dst, &path->src);
 
-    net_send(p->s, 1, packet, len, g->len == 0 && g->flags == TB_TCP_ACK);
+    bool bare = g->len == 0 && g->flags == TB_TCP_ACK;
+    for (unsigned n = bare && p->b.stutters ? 4 : 1; n > 0; n--)
+        net_send(p->s, 1, packet, len, bare);
 }
 
 /* Everything but the SYN. */
@@ -398,6 +400,19 @@ static void input_rst(struct peer *p, const struct seg *g)
     }
 }
 
+/* The answer to a segment that cannot be taken. Not to every empty one: two sides that answer each
+ * other's for ever are a storm. */
+static void ack_refused(struct peer *p, const struct seg *g)
+{
+    bool empty = g->len == 0 && !(g->flags & TB_TCP_FIN);
+
+    if (empty && p->refused_us && p->s->now_us - p->refused_us < 100 * MS)
+        return;
+    if (empty)
+        p->refused_us = p->s->now_us;
+    peer_ack(p);
+}
+
 static void input_open(struct peer *p, const struct seg *g)
 {
     int64_t from = (int64_t) p->rcv + (int32_t) (g->seq - (p->irs + 1 + (uint32_t) p->rcv));
@@ -410,11 +425,11 @@ static void input_open(struct peer *p, const struct seg *g)
         p->dsack[0] = g->seq;
         p->dsack[1] = g->seq + g->len;
         p->has_dsack = p->b.dsack && g->len > 0 && to > 0 && to <= next;
-        peer_ack(p); /* old, a probe, or of an older connection */
+        ack_refused(p, g); /* old, a probe, or of an older connection */
         return;
     }
     if (g->has_ts && (int32_t) (g->tsval - p->ts_recent) < 0 && p->ts) {
-        peer_ack(p);
+        ack_refused(p, g);
         return;
     }
     if (p->ts && from <= (int64_t) (p->rcv + p->has_fin))

@@ -24,7 +24,7 @@ struct peer {
     uint64_t fin_at; /* SIM_NONE: not seen */
     bool has_fin, reads_again;
     uint32_t unacked;
-    uint64_t ack_at;
+    uint64_t ack_at, refused_us;
     uint32_t dsack[2];
     bool has_dsack, ts, sack;
     uint32_t ts_recent, ts_base;

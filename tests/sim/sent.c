@@ -319,6 +319,32 @@ static void note_sent(struct conn *c, uint64_t from, uint64_t to)
     }
 }
 
+/* The FIN of a client that closes first: after the last response, and the captured time behind. */
+static void check_fin_due(struct conn *c)
+{
+    const struct sim_session *t = c->t;
+    double speed = c->s->pacing_input.accelerate;
+    uint64_t done_us = c->open_us, now = c->s->now_us, wait;
+    bool odd = judge_was_quiet(c) || c->fuzzy || c->fin || c->b.fault != FAULT_NONE ||
+               c->s->config.hold_us || t->script.module == MODULE_REWRITER;
+
+    if (t->end != END_CLIENT_FIN || odd)
+        return;
+    if (c->rcv < t->replies) {
+        sim_fail(c->s, c, "a FIN before the last response");
+        return;
+    }
+    if (t->replies)
+        done_us = c->last_data_us;
+    if (t->count && c->begun_us[t->count - 1] > done_us)
+        done_us = c->begun_us[t->count - 1];
+    wait = speed > 0 ? (uint64_t) ((double) t->script.end.delay_us / speed) : 0;
+    if (now + 2 < done_us + wait)
+        sim_fail(c->s, c, "a FIN %llu us early", (unsigned long long) (done_us + wait - now));
+    if (c->s->weather.clean && c->last_ack_us <= done_us + wait && now > done_us + wait + 400)
+        sim_fail(c->s, c, "a FIN %llu us late", (unsigned long long) (now - done_us - wait));
+}
+
 static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
 {
     uint64_t to = from + g->len, end = to + !!(g->flags & TB_TCP_FIN);
@@ -339,6 +365,7 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
     if (to > c->max)
         c->s->bytes_out += to - c->max;
     if ((g->flags & TB_TCP_FIN) && !c->fin_sent) {
+        check_fin_due(c);
         c->fin_sent = true;
         c->fin_sent_us = c->s->now_us;
     }

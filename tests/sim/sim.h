@@ -165,6 +165,7 @@ struct behaviour {
     int8_t wscale; /* -1: none */
     uint32_t buffer, isn, tsval;
     uint32_t flight; /* segments */
+    bool stutters;   /* says every ACK four times */
     uint32_t merge;  /* of them, put together on the way (GRO) */
     uint32_t ack_every;
     uint64_t ack_us;
@@ -319,6 +320,8 @@ void watch_free_all(struct sim *s);
 
 /* judge.c */
 void judge_verdict(struct sim *s, struct conn *c, enum tb_verdict verdict);
+/* Nothing will happen for a while: what an idle user holds. */
+void judge_idle(struct sim *s);
 void judge_turn_over(struct sim *s);
 /* Did silence perhaps end a response, so that what follows is not what the capture shows? */
 bool judge_was_quiet(const struct conn *c);

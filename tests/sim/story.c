@@ -469,6 +469,7 @@ void story_behave(struct sim *s, const struct conn *c, struct behaviour *b)
                             .ack_us = between(r, 1, 40) * MS,
                             .lone_fin = percent(r, 50),
                             .reneges = percent(r, 15),
+                            .stutters = !s->weather.clean && percent(r, 5),
                             .merge = percent(r, 15) ? (uint32_t) between(r, 2, 10) : 1};
     if (percent(r, 5))
         b->mss = 0;

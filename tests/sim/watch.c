@@ -64,6 +64,7 @@ struct conn *watch_start(struct sim *s, struct tb_worker *w, struct tb_user *u)
     tb_user_path(w, u, &path);
     c->s = s;
     c->worker = w;
+    c->user = u;
     c->slot = slot_find(s, tb_addr_low32(&path.src), path.sport);
     if (!c->slot || c->slot->user != u->tcp.owner) {
         fprintf(stderr, "a user is where the plan does not have it\n");

@@ -18,6 +18,7 @@ struct conn {
     struct peer *peer;   /* that accepted it; NULL: none */
     const struct sim_session *t;
     const struct tb_worker *worker;
+    const struct tb_user *user;
     struct behaviour b;
     uint32_t play;    /* of the user: 1, 2, … */
     uint64_t arrival; /* its number in the schedule */

@@ -168,6 +168,8 @@ static void run(struct sim *s)
             return;
         }
         spins++;
+        if (next > s->now_us + SEC && s->weather.clean)
+            judge_idle(s);
         if (next > s->now_us) {
             s->real_us += next - s->now_us;
             s->now_us = next;
