@@ -28,7 +28,7 @@
 #include "process/process.h"
 #include "relay/server.h"
 
-enum { STATISTICS_S = 5, DROPS_MS = 500 };
+enum { STATISTICS_S = 5, DROPS_MS = 500, EVENTS = 5 };
 
 struct program {
     struct tb_intercept_options options;
@@ -42,8 +42,8 @@ struct program {
     struct tb_relay_server *server;
     struct tb_intercept_watch *watch;
     struct tb_metrics *metrics;
-    struct event *events[5]; /* signals and timers */
-    int stopping;            /* the signal that ends it */
+    struct event *events[EVENTS]; /* signals and timers */
+    int stopping;                 /* the signal that ends it */
     struct tb_intercept_figures before;
     uint64_t before_us;
 };
@@ -334,7 +334,7 @@ static void free_all(struct program *p)
     tb_relay_server_close(p->server);
     tb_metrics_close(p->metrics);
     tb_intercept_watch_close(p->watch);
-    for (size_t i = 0; i < sizeof p->events / sizeof *p->events; i++)
+    for (uint32_t i = 0; i < EVENTS; i++)
         if (p->events[i])
             event_free(p->events[i]);
     if (p->base)

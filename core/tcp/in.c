@@ -191,17 +191,20 @@ static void fin_was_acked(struct tb_tcp *c)
 static void take_rtt(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t to,
                      const struct tb_segment *seg)
 {
+    bool is_repetition = b->rtx_us && to >= b->rtx_end;
+
     if (b->rtt_end && to >= b->rtt_end) {
         tb_tcp_rtt_sample(c, env->now_us - b->rtt_at_us);
         b->rtt_end = 0;
-    } else if (b->rtx_us && answers_repetition(env, c, seg, b->rtx_us)) {
+        b->backoff = 0;
+    } else if (is_repetition && answers_repetition(env, c, seg, b->rtx_us)) {
         tb_tcp_rtt_sample(c, env->now_us - b->rtx_us);
-        b->rtx_us = 0; /* once */
+        b->backoff = 0;
     } else {
         b->backoff = b->backoff > 0;
-        return;
     }
-    b->backoff = 0;
+    if (is_repetition)
+        b->rtx_us = 0;
 }
 
 static void new_ack(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t to,

@@ -260,6 +260,7 @@ static uint64_t send_at(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
     if (offset < b->snd_max) {
         env->retransmitted++;
         b->rtx_us = env->now_us;
+        b->rtx_end = end;
         if (offset < b->rtt_end)
             b->rtt_end = 0; /* Karn: its ACK may be of either copy */
     } else if (b->rtt_end == 0) {

@@ -124,7 +124,7 @@ struct tb_tcp_busy {
     uint64_t recover;            /* RFC 6582: recovery ends when this is acknowledged */
     uint64_t rtx_next;           /* next hole to retransmit (SACK recovery) */
     uint64_t rtt_end, rtt_at_us; /* the timed segment; rtt_end 0: none (Karn) */
-    uint64_t rtx_us;             /* when something was last sent again; 0: timed, or nothing was */
+    uint64_t rtx_end, rtx_us;    /* the segment last sent again; rtx_us 0: acknowledged, or none */
     uint64_t progress_us;        /* last time the peer moved things on */
     uint64_t flight;             /* bytes on their way when we last sent, with no sign of loss */
     uint32_t cwnd, ssthresh;
