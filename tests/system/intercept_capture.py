@@ -73,7 +73,7 @@ def lengths(l, assistant, gun):
 def devices(l, assistant, gun, second, target):
     client = channel.Client(assistant, *RANGES)
     l.same(sorted(client.devices.split(",")), ["second", "target"],
-           "without -i all devices that are up, but loopback")
+           "without -i all devices that are up, but loopback and bridges")
     gun.fire(channel.segment(SERVER, CLIENT, seq=1))
     second.fire(channel.segment(SERVER, CLIENT, seq=2))
     l.same(sorted(client.numbers(2)), [1, 2], "packets of every device")
@@ -146,6 +146,8 @@ def main(l):
     assistant, target, second = l.host("assistant"), l.host("target"), l.host("second")
     l.cable(assistant, ["198.18.0.3/24"], target, [SERVER + "/24"])
     l.cable(assistant, ["198.18.1.3/24"], second, ["198.18.1.2/24"])
+    assistant.ip("link", "add", "br0", "type", "bridge")
+    assistant.ip("link", "set", "br0", "up")
     gun = channel.Gun(target, "assistant", assistant, "target")
     kernel_filter(l, assistant, gun)
     lengths(l, assistant, gun)
