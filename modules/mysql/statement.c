@@ -40,9 +40,10 @@ static const char *skip_comment(const char *at, const char *end)
 
     if (left >= 3 && at[0] == '/' && at[1] == '*') {
         bool runs = at[2] == '!' || (left >= 4 && at[2] == 'M' && at[3] == '!');
-        const char *close = find(at + 2, end, "*/");
-        if (!runs)
+        if (!runs) {
+            const char *close = find(at + 2, end, "*/");
             return close == end ? end : close + 2;
+        }
         at += at[2] == 'M' ? 4 : 3;
         while (at < end && is_digit(*at)) /* the version from which on */
             at++;
@@ -245,11 +246,11 @@ static bool sets_own(const char *at, const char *end)
 /* The statement that begins with the token `first`; `at` is behind it. */
 static bool statement_reads(const struct tb_mysql_token *first, const char *at, const char *end)
 {
-    if (is_sign(first, '(')) {
-        const char *next = at;
-        struct tb_mysql_token inner = tb_mysql_token_next(&next, end);
-        return statement_reads(&inner, next, end);
-    }
+    struct tb_mysql_token inner = *first;
+
+    while (is_sign(&inner, '('))
+        inner = tb_mysql_token_next(&at, end);
+    first = &inner;
     if (IS(first, "SELECT", "VALUES", "TABLE"))
         return !HAS(at, end, "OUTFILE", "DUMPFILE");
     if (IS(first, "WITH"))
