@@ -8,7 +8,6 @@
 #ifndef TB_RELAY_CLIENT_LINK_H
 #define TB_RELAY_CLIENT_LINK_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +15,7 @@
 #include "base/rng.h"
 #include "io/io.h"
 #include "relay/client_clock.h"
+#include "relay/client_peer.h"
 #include "relay/frame.h"
 #include "relay/tls.h"
 
@@ -40,21 +40,6 @@ enum tb_relay_link_why {
     TB_RELAY_LINK_ABSENT, /* nobody there, or not any more: may come */
     TB_RELAY_LINK_TURNED, /* turned away: perhaps only until an earlier client is forgotten */
     TB_RELAY_LINK_REFUSED /* for good */
-};
-
-/* LAMENTED: the log has said so, and is to say when it is over. */
-enum tb_relay_peer_loss { TB_RELAY_PEER_FINE, TB_RELAY_PEER_LOST, TB_RELAY_PEER_LAMENTED };
-
-/* A server, as all connections to it share it: so the log speaks of it once, not once each. */
-struct tb_relay_peer {
-    struct tb_endpoint endpoint;
-    char name[TB_ENDPOINT_TEXT];
-    uint32_t connections; /* to it, of all workers */
-    atomic_uint running;  /* of them */
-    atomic_bool greeted;  /* all were running once: from then on losses are news */
-    atomic_int loss;      /* enum tb_relay_peer_loss; since when */
-    atomic_ullong lost_us;
-    atomic_ullong quiet_until_us;
 };
 
 /* What all connections of a run share. */
