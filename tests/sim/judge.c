@@ -134,8 +134,8 @@ static void judge_timeout(struct sim *s, struct conn *c)
         }
     uint64_t heard = latest(c->last_data_us, begun), acked = latest(c->last_ack_us, c->flight_us);
     uint64_t waited = s->now_us - heard, since_ack = s->now_us - acked;
-    bool awaits =
-        c->rcv - c->fin < c->t->replies || c->b.fault == FAULT_SHORT || judge_was_quiet(c);
+    bool awaits = c->rcv - c->fin < c->t->replies || c->b.fault == FAULT_SHORT ||
+                  c->b.fault == FAULT_TWICE || judge_was_quiet(c);
     bool unacked = c->una < c->max || c->edge <= c->una;
 
     sent_check_timer(c);
