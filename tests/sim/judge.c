@@ -141,7 +141,7 @@ static void judge_timeout(struct sim *s, struct conn *c)
     sent_check_timer(c);
     if (!c->open)
         sim_fail(s, c, "a response timeout without a connection");
-    if (known && !c->fuzzy && !(awaits && waited + SLACK_US >= limit) &&
+    if (known && !c->fuzzy && !(awaits && waited + 10 * SLACK_US >= limit) &&
         !(unacked && since_ack + SLACK_US >= limit))
         sim_fail(s, c, "a response timeout %llu us after the last byte, %llu after the last ACK",
                  (unsigned long long) waited, (unsigned long long) since_ack);

@@ -177,7 +177,7 @@ static void check_ack(struct conn *c, const struct seg *g)
     c->last_ack_out = ack;
     c->unacked = 0;
     c->ack_by_us = SIM_NONE;
-    c->ack_now = false;
+    c->ack_now = c->again_owed = false;
 }
 
 /* --- data ------------------------------------------------------------------------------------- */
@@ -380,7 +380,7 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
     if ((g->flags & TB_TCP_FIN) && !c->fin_sent) {
         check_fin_due(c);
         c->fin_sent = true;
-        c->fin_sent_us = c->s->now_us;
+        c->is_passive = c->fin;
     }
     if (end > c->max)
         c->max = end;
@@ -414,6 +414,8 @@ static void sent_rst(struct conn *c, const struct seg *g)
     if (c->rst_sent || c->refused || (g->seq == 0 && c->iss + 1 + (uint32_t) c->max != 0) ||
         (c->recovers && !(g->flags & TB_TCP_ACK) && g->seq == c->recover_seq))
         return; /* of a stray, or of an older connection */
+    if (!c->open && (g->flags & TB_TCP_ACK))
+        return; /* to somebody who calls us */
     if (!c->open) {
         if (!c->recovers && g->seq != c->iss + 1)
             sim_fail(c->s, c, "a RST at another number than the SYN's");
