@@ -456,6 +456,8 @@ void watch_sent(struct sim *s, const uint8_t *data, uint32_t len)
         sent_rst(c, &g);
         return;
     }
+    if (c->fuzzy)
+        c->rst = false; /* it was not where the client was */
     if (!c->open || c->rst || c->rst_sent || c->refused) {
         sim_fail(s, c, "a segment of a connection that is not open");
         return;
