@@ -124,6 +124,11 @@ int tb_replay_load(struct tb_replay *r, struct tb_err *err)
     if (rc < 0)
         goto out;
     r->modules.services = r->services;
+    for (uint32_t i = 0; i < o->transfer_count && rc == 0; i++)
+        rc = tb_modules_load_for_port(&r->modules, r->services[i].port, o->module_dir,
+                                      module_options, (void *) (uintptr_t) o, err);
+    if (rc < 0)
+        goto out;
     struct tb_learner learner = tb_modules_learner(&r->modules);
     struct tb_trace_options t = {
         .files = (const char *const *) o->pcaps.item,

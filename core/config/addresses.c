@@ -179,7 +179,7 @@ int tb_network_parse(const char *text, struct tb_addr *addr, uint8_t *bits, stru
 
 static int cidr_parse(const char *text, struct tb_range *r, struct tb_err *err)
 {
-    uint8_t bits;
+    uint8_t bits = 0;
     int rc = tb_network_parse(text, &r->first, &bits, err);
 
     if (rc)

@@ -61,7 +61,7 @@ static const struct tb_option table[] = {
      .rival_why = "responses come one way or the other",
      .help = "local:IFACE: responses arrive here; or intercept servers HOST[:PORT]"},
     {'C', "channels", "N", TB_OPTION_U32, TB_GROUP_TARGET, AT(channels), .min = 1, .max = 16,
-     .fallback = "2", .help = "connections to each intercept server"},
+     .help = "connections to each intercept server (one per worker)"},
     {'p', "intercept-port", "PORT", TB_OPTION_U32, TB_GROUP_TARGET, AT(intercept_port), .min = 1,
      .max = 65535, .fallback = "36524", .help = "port of intercept servers given without one"},
     {0, "psk-file", "FILE", TB_OPTION_STRING, TB_GROUP_TARGET, AT(psk_file),

@@ -43,7 +43,11 @@ static void sum_up(struct tb_worker *w)
     w->stats.packets_sent = w->tcp.packets_sent;
     w->stats.retransmitted = w->tcp.retransmitted;
     w->stats.capture_dropped = io->dropped;
-    w->stats.send_errors = io->enobufs + io->eperm + io->emsgsize + io->enetdown + io->other_errors;
+    w->stats.send_errors[TB_SEND_ENOBUFS] = io->enobufs;
+    w->stats.send_errors[TB_SEND_EPERM] = io->eperm;
+    w->stats.send_errors[TB_SEND_EMSGSIZE] = io->emsgsize;
+    w->stats.send_errors[TB_SEND_ENETDOWN] = io->enetdown;
+    w->stats.send_errors[TB_SEND_OTHER] = io->other_errors;
 }
 
 static void publish(struct thread *t, int number)

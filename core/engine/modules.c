@@ -9,6 +9,8 @@
 #include <string.h>
 #include "base/log.h"
 
+enum { MYSQL_PORT = 3306 };
+
 /* --- host functions: general and learning
  * --------------------------------------------------------- */
 
@@ -142,6 +144,15 @@ int tb_modules_load(struct tb_modules *m, const char *name, const char *module_d
     return rc < 0 ? rc : load_one(m, "http", module_dir, options, ctx, err);
 }
 
+int tb_modules_load_for_port(struct tb_modules *m, uint16_t port, const char *module_dir,
+                             tb_module_options_fn *options, void *ctx, struct tb_err *err)
+{
+    if (!m->by_content || port != MYSQL_PORT || m->mysql)
+        return 0;
+    m->mysql = m->count;
+    return load_one(m, "mysql", module_dir, options, ctx, err);
+}
+
 int tb_modules_begin(struct tb_modules *m, uint32_t workers)
 {
     m->workers = workers;
@@ -241,6 +252,12 @@ static bool looks_like_http(const uint8_t *p, uint64_t len)
     return i - space > 9 && memcmp(p + i - 8, "HTTP/1.", 7) == 0;
 }
 
+/* The first packet of a MySQL server, number 0: a greeting of protocol 10, or an error. */
+static bool looks_like_mysql(const uint8_t *p, uint64_t len)
+{
+    return len > 4 && p[2] == 0 && p[3] == 0 && (p[4] == 10 || p[4] == 0xff);
+}
+
 /* Is this less than "METHOD t" of a usual method, as a client that sends byte by byte begins? */
 static bool may_become_http(const uint8_t *p, uint64_t len)
 {
@@ -272,6 +289,9 @@ static uint32_t module_for(const struct tb_modules *m, const struct tb_draft *d,
 
     if (port == 80 || port == 8080)
         return HTTP;
+    if (port == MYSQL_PORT && m->mysql && dir == TB_FROM_SERVER && bytes &&
+        looks_like_mysql(bytes, len))
+        return m->mysql;
     return dir == TB_FROM_CLIENT && bytes && looks_like_http(bytes, len) ? HTTP : GENERIC;
 }
 

@@ -22,7 +22,8 @@ struct tb_modules {
     void **worker_states[TB_ENGINE_MODULES]; /* by worker; NULL: the module wants none */
     uint32_t workers;
     uint32_t count;
-    bool by_content;                    /* no module was asked for: choose per session */
+    bool by_content; /* no module was asked for: choose per session */
+    uint32_t mysql;  /* its place, when it is among those to choose from; 0: it is not */
     const struct tb_endpoint *services; /* captured servers by transfer, for the choice by port */
     char counter_names[TB_STATS_MODULE_COUNTERS][TB_MODULE_COUNTER_NAME];
     uint32_t counter_count;
@@ -37,6 +38,10 @@ typedef int tb_module_options_fn(void *ctx, const char *module, json_t **out, co
  * -errno with words. Free in either case. */
 int tb_modules_load(struct tb_modules *m, const char *name, const char *module_dir,
                     tb_module_options_fn *options, void *ctx, struct tb_err *err);
+/* A captured server has this port: load, to choose from, the module that goes with it (3306:
+ * mysql), unless one was asked for. Arguments as above. */
+int tb_modules_load_for_port(struct tb_modules *m, uint16_t port, const char *module_dir,
+                             tb_module_options_fn *options, void *ctx, struct tb_err *err);
 void tb_modules_unload(struct tb_modules *m);
 
 /* Make the modules' memory per worker, before a run: what tb_engine_config.modules points to. 0 or

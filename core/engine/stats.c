@@ -51,7 +51,8 @@ void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from)
     into->retransmitted += from->retransmitted;
     into->strays += from->strays;
     into->bad_packets += from->bad_packets;
-    into->send_errors += from->send_errors;
+    for (unsigned i = 0; i < TB_SEND_KINDS; i++)
+        into->send_errors[i] += from->send_errors[i];
     into->capture_dropped += from->capture_dropped;
     tb_histogram_merge(&into->connect, &from->connect);
     tb_histogram_merge(&into->first_byte, &from->first_byte);

@@ -12,6 +12,16 @@
 
 enum { TB_STATS_MODULE_COUNTERS = 64, TB_STATS_EXAMPLES = 20, TB_STATS_EXAMPLE_TEXT = 120 };
 
+/* Why the kernel refused to send a packet: see struct tb_io_counters. */
+enum tb_send_error {
+    TB_SEND_ENOBUFS,
+    TB_SEND_EPERM,
+    TB_SEND_EMSGSIZE,
+    TB_SEND_ENETDOWN,
+    TB_SEND_OTHER,
+    TB_SEND_KINDS
+};
+
 /* One entry of mismatch_examples. */
 struct tb_mismatch {
     uint32_t session; /* number of the captured session */
@@ -32,9 +42,9 @@ struct tb_stats {
     /* payload bytes, each once */
     uint64_t bytes_sent, bytes_received;
     uint64_t packets_sent, packets_received, retransmitted;
-    uint64_t strays;                       /* segments in our range that belong to no connection */
-    uint64_t bad_packets;                  /* received but not parsable */
-    uint64_t send_errors, capture_dropped; /* from io */
+    uint64_t strays;      /* segments in our range that belong to no connection */
+    uint64_t bad_packets; /* received but not parsable */
+    uint64_t send_errors[TB_SEND_KINDS], capture_dropped; /* from io */
     struct tb_histogram connect, first_byte, response, from_schedule, pacing_error;
     uint64_t module[TB_STATS_MODULE_COUNTERS];
     uint32_t example_count;

@@ -14,7 +14,7 @@
 enum {
     TB_PACE_WINDOW_US = 5000,   /* over which packets are counted */
     TB_PACE_BUSY_PER_S = 10000, /* from this rate on */
-    TB_PACE_PAUSE_US = 150      /* between looks */
+    TB_PACE_PAUSE_US = 300      /* between looks */
 };
 
 struct tb_pace {

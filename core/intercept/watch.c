@@ -90,7 +90,7 @@ static void device_name(int fd, int index, char out[IF_NAMESIZE])
 static void report(struct tb_intercept_watch *w, const struct sockaddr_ll *from,
                    const uint8_t *packet, uint32_t len, uint32_t wire_len)
 {
-    struct tb_relay_seen seen;
+    struct tb_relay_seen seen = {0};
 
     for (uint32_t i = 0; i < WATCHERS; i++) {
         struct watcher *one = &w->watcher[i];

@@ -169,7 +169,7 @@ static int instance_new(struct capture_group *g, const struct tb_io_setup *s, co
                         struct tb_io **out, struct tb_err *err)
 {
     struct capture_io *c = calloc(1, sizeof *c);
-    *out = c ? &c->io : NULL;
+    *out = (struct tb_io *) c;
     if (!c)
         return tb_err_set(err, -ENOMEM, "out of memory");
     c->io.ops = &capture_ops;

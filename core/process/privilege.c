@@ -53,6 +53,7 @@ int tb_privilege_drop(const char *user, bool keep_net_admin, struct tb_err *err)
     if (geteuid() == 0) {
         if (!tb_privilege_changes_user(user))
             return 0;
+        /* cppcheck-suppress getpwnamCalled ; there are no threads yet */
         const struct passwd *found = getpwnam(user ? user : "nobody");
         if (!found && user)
             return tb_err_set(err, -EINVAL, "--user %s: there is no such user on this machine",

@@ -17,7 +17,7 @@
 struct tb_relay_client_setup {
     const struct tb_endpoint *servers;
     uint32_t server_count;
-    uint32_t channels; /* -C: connections per server; at least one per worker is made */
+    uint32_t channels; /* -C: connections per server; 0, or fewer than workers: one per worker */
     uint32_t workers;
     const struct tb_io_range *clients;
     uint32_t client_count;

@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "base/log.h"
 
 enum {
     IN_BYTES = 512 * 1024, /* a read brings many records, behind the beginning of a long frame */
@@ -30,53 +29,6 @@ enum {
 };
 
 _Static_assert(IN_BYTES >= 2 * (TB_RELAY_HEAD + TB_RELAY_PAYLOAD_MAX), "a frame always fits");
-
-/* --- words ------------------------------------------------------------------------------------ */
-
-/* May a line about the server be written now? Then none for `pause_us`. */
-static bool may_speak(struct tb_relay_peer *p, uint64_t now_us, uint64_t pause_us)
-{
-    unsigned long long until = atomic_load(&p->quiet_until_us);
-
-    return now_us >= until &&
-           atomic_compare_exchange_strong(&p->quiet_until_us, &until, now_us + pause_us);
-}
-
-static void say_lost(struct tb_relay_link *l, uint64_t now_us)
-{
-    struct tb_relay_peer *p = l->peer;
-    int fine = TB_RELAY_PEER_FINE;
-
-    if (!atomic_load(&p->greeted) ||
-        !atomic_compare_exchange_strong(&p->loss, &fine, TB_RELAY_PEER_LOST))
-        return;
-    atomic_store(&p->lost_us, now_us);
-    if (!may_speak(p, now_us, QUIET_US))
-        return;
-    atomic_store(&p->loss, TB_RELAY_PEER_LAMENTED);
-    tb_log(TB_LOG_WARN, "the channel to %s is lost: %s; trying again", p->name, l->words.text);
-}
-
-static void say_no_luck(struct tb_relay_link *l, uint64_t now_us)
-{
-    struct tb_relay_peer *p = l->peer;
-
-    if (atomic_load(&p->loss) == TB_RELAY_PEER_FINE || !may_speak(p, now_us, QUIET_RETRY_US))
-        return;
-    atomic_store(&p->loss, TB_RELAY_PEER_LAMENTED);
-    tb_log(TB_LOG_WARN, "no channel to %s: %s; trying again", p->name, l->words.text);
-}
-
-/* All connections run: the first time, or again. */
-static void say_back(struct tb_relay_peer *p, uint64_t now_us)
-{
-    atomic_store(&p->greeted, true);
-    if (atomic_exchange(&p->loss, TB_RELAY_PEER_FINE) != TB_RELAY_PEER_LAMENTED)
-        return;
-    uint64_t since_us = atomic_load(&p->lost_us);
-    tb_log(TB_LOG_INFO, "the channel to %s is back after %.1f s", p->name,
-           now_us > since_us ? (double) (now_us - since_us) / 1e6 : 0);
-}
 
 /* --- ends ------------------------------------------------------------------------------------- */
 
@@ -110,11 +62,11 @@ static void fail(struct tb_relay_link *l, uint64_t now_us, enum tb_relay_link_wh
     if (ran) {
         l->losses++;
         atomic_fetch_sub(&l->peer->running, 1);
-        say_lost(l, now_us);
+        tb_relay_peer_lost(l->peer, now_us, l->words.text);
         if (now_us - l->up_us >= PROVEN_US)
             l->backoff_us = TB_RELAY_LINK_BACKOFF_MIN_US;
     } else {
-        say_no_luck(l, now_us);
+        tb_relay_peer_no_luck(l->peer, now_us, l->words.text);
     }
     /* Many clients of a server that comes back are not to come all at once. */
     l->due_us = now_us + l->backoff_us / 2 + tb_rng_below(&l->rng, l->backoff_us);
@@ -314,7 +266,7 @@ static bool take_welcome(struct tb_relay_link *l, uint64_t now_us, const uint8_t
     l->state = TB_RELAY_LINK_RUNNING;
     l->up_us = l->due_us = now_us;
     if (atomic_fetch_add(&l->peer->running, 1) + 1 == l->peer->connections)
-        say_back(l->peer, now_us);
+        tb_relay_peer_back(l->peer, now_us);
     return true;
 }
 

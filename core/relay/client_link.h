@@ -8,7 +8,6 @@
 #ifndef TB_RELAY_CLIENT_LINK_H
 #define TB_RELAY_CLIENT_LINK_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +15,7 @@
 #include "base/rng.h"
 #include "io/io.h"
 #include "relay/client_clock.h"
+#include "relay/client_peer.h"
 #include "relay/frame.h"
 #include "relay/tls.h"
 
@@ -42,21 +42,6 @@ enum tb_relay_link_why {
     TB_RELAY_LINK_REFUSED /* for good */
 };
 
-/* LAMENTED: the log has said so, and is to say when it is over. */
-enum tb_relay_peer_loss { TB_RELAY_PEER_FINE, TB_RELAY_PEER_LOST, TB_RELAY_PEER_LAMENTED };
-
-/* A server, as all connections to it share it: so the log speaks of it once, not once each. */
-struct tb_relay_peer {
-    struct tb_endpoint endpoint;
-    char name[TB_ENDPOINT_TEXT];
-    uint32_t connections; /* to it, of all workers */
-    atomic_uint running;  /* of them */
-    atomic_bool greeted;  /* all were running once: from then on losses are news */
-    atomic_int loss;      /* enum tb_relay_peer_loss; since when */
-    atomic_ullong lost_us;
-    atomic_ullong quiet_until_us;
-};
-
 /* What all connections of a run share. */
 struct tb_relay_shared {
     struct tb_relay_hello hello; /* but its `connection` */
@@ -75,14 +60,13 @@ struct tb_relay_link {
     enum tb_relay_link_state state;
     int fd; /* -1: none */
     struct tb_tls *tls;
-    uint64_t due_us;                    /* DOWN: next try; RUNNING: next PING; else: end of
-                                         * patience */
+    uint64_t due_us; /* DOWN: next try; RUNNING: next PING; else: until then it must be running */
     uint64_t hello_us, up_us, heard_us; /* HELLO sent, WELCOME came, last byte came */
     uint64_t backoff_us;
     uint32_t pings, pongs; /* of this connection */
 
     uint8_t *in;       /* received bytes: [begin, end) are not taken yet */
-    size_t begin, end; /* frame border; */
+    size_t begin, end; /* `begin`: of a frame, or of what will be one */
     size_t frame_end;  /* 0, or that of the RECORDS frame `reader` is in */
     struct tb_relay_reader reader;
     bool more;    /* the socket may have more, the last read did not empty it */

@@ -63,6 +63,7 @@ static void advise_sessions(struct tb_advice *a, const struct tb_stats *s)
     uint64_t silent = s->verdicts[TB_VERDICT_RESPONSE_TIMEOUT];
     uint64_t early = s->verdicts[TB_VERDICT_CLOSED_EARLY];
     uint64_t module = s->verdicts[TB_VERDICT_MODULE];
+    uint64_t closed = s->verdicts[TB_VERDICT_SERVER_CLOSED];
 
     if (reset)
         add(a, "%s reset by the server, unlike the capture: look at its log and its limits",
@@ -75,6 +76,11 @@ static void advise_sessions(struct tb_advice *a, const struct tb_stats *s)
     if (early)
         add(a, "%s closed by the server before all was answered: look at its keep-alive limits",
             tb_text_number(early, "session").s);
+    if (closed)
+        add(a,
+            "%s that were to stay were closed by the server: it went down, or has a limit for idle "
+            "connections",
+            tb_text_number(closed, "session").s);
     if (module)
         add(a, "%s ended by the module%s%.*s", tb_text_number(module, "session").s,
             s->reason_count ? ", first: " : "", TB_STATS_EXAMPLE_TEXT,
@@ -112,6 +118,27 @@ static void advise_channel(struct tb_advice *a, const struct tb_report_input *in
             tb_text_number(dropped, "packet").s);
 }
 
+/* One line for the kind there is most of. */
+static void advise_sending(struct tb_advice *a, const struct tb_stats *s)
+{
+    static const char *const causes[TB_SEND_KINDS] = {
+        [TB_SEND_ENOBUFS] = "the device's queue is full; less load, or a longer queue",
+        [TB_SEND_EPERM] = "a firewall on this host forbids it; see 'nft list ruleset'",
+        [TB_SEND_EMSGSIZE] = "too long for the device or the route; give -M its MTU",
+        [TB_SEND_ENETDOWN] = "the output device was down",
+        [TB_SEND_OTHER] = "no route to the target for a while, or no neighbour on it"};
+    uint64_t sum = 0;
+    unsigned most = 0;
+
+    for (unsigned i = 0; i < TB_SEND_KINDS; i++) {
+        sum += s->send_errors[i];
+        if (s->send_errors[i] > s->send_errors[most])
+            most = i;
+    }
+    if (sum)
+        add(a, "the kernel refused to send %s: %s", tb_text_number(sum, "packet").s, causes[most]);
+}
+
 static void advise_machine(struct tb_advice *a, const struct tb_stats *s)
 {
     uint64_t pacing = tb_histogram_quantile(&s->pacing_error, 0.99);
@@ -119,9 +146,7 @@ static void advise_machine(struct tb_advice *a, const struct tb_stats *s)
     if (s->late)
         add(a, "%s could not start when due: raise -u, the limit of sessions at a time",
             tb_text_number(s->late, "session").s);
-    if (s->send_errors)
-        add(a, "the kernel refused to send %s: look at the output device and its queue (--log)",
-            tb_text_number(s->send_errors, "packet").s);
+    advise_sending(a, s);
     if (pacing > PACING_ERROR_US)
         add(a,
             "1 of 100 requests left more than %s after it was due: this host is saturated; use "

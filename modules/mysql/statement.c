@@ -40,9 +40,10 @@ static const char *skip_comment(const char *at, const char *end)
 
     if (left >= 3 && at[0] == '/' && at[1] == '*') {
         bool runs = at[2] == '!' || (left >= 4 && at[2] == 'M' && at[3] == '!');
-        const char *close = find(at + 2, end, "*/");
-        if (!runs)
+        if (!runs) {
+            const char *close = find(at + 2, end, "*/");
             return close == end ? end : close + 2;
+        }
         at += at[2] == 'M' ? 4 : 3;
         while (at < end && is_digit(*at)) /* the version from which on */
             at++;
@@ -62,12 +63,12 @@ static const char *skip_quoted(const char *at, const char *end)
     char quote = *at++;
 
     for (; at < end; at++) {
-        if (*at == '\\' && quote != '`' && at + 1 < end)
+        bool escapes = *at == '\\' && quote != '`';
+        bool doubled = *at == quote && at + 1 < end && at[1] == quote; /* stands for itself */
+        if (at + 1 < end && (escapes || doubled))
             at++;
-        else if (*at == quote && (at + 1 == end || at[1] != quote))
-            return at + 1;
         else if (*at == quote)
-            at++; /* doubled: stands for itself */
+            return at + 1;
     }
     return end;
 }
@@ -95,12 +96,13 @@ struct tb_mysql_token tb_mysql_token_next(const char **at, const char *end)
     const char *p = *at;
     struct tb_mysql_token t = {TB_TOKEN_END, p, 0, false};
 
-    for (const char *before = NULL; p != before;) {
+    const char *before;
+    do {
         before = p;
         while (p < end && is_space(*p))
             p++;
         p = skip_comment(p, end);
-    }
+    } while (p != before);
     t.space_before = p != *at;
     t.text = p;
     if (p == end) {
@@ -176,6 +178,7 @@ size_t tb_mysql_fingerprint(const char *sql, size_t len, char out[TB_MYSQL_FINGE
     unsigned list = 0; /* literals in a row, with commas between */
     bool comma = false;
 
+    out[0] = '\0';
     while (!t.full) {
         struct tb_mysql_token k = tb_mysql_token_next(&at, end);
         if (k.kind == TB_TOKEN_END)
@@ -245,11 +248,11 @@ static bool sets_own(const char *at, const char *end)
 /* The statement that begins with the token `first`; `at` is behind it. */
 static bool statement_reads(const struct tb_mysql_token *first, const char *at, const char *end)
 {
-    if (is_sign(first, '(')) {
-        const char *next = at;
-        struct tb_mysql_token inner = tb_mysql_token_next(&next, end);
-        return statement_reads(&inner, next, end);
-    }
+    struct tb_mysql_token inner = *first;
+
+    while (is_sign(&inner, '('))
+        inner = tb_mysql_token_next(&at, end);
+    first = &inner;
     if (IS(first, "SELECT", "VALUES", "TABLE"))
         return !HAS(at, end, "OUTFILE", "DUMPFILE");
     if (IS(first, "WITH"))

@@ -45,7 +45,7 @@ static int session_start(struct tb_session *ts)
     struct conn *k = watch_start(s, ts->worker, ts->user);
 
     if (ts->user->plays == 1 && tb_rng_below(&s->rng, 2)) {
-        c->iss = (uint32_t) -between(&s->rng, 1, k->t->wire_len + 50);
+        c->iss = (uint32_t) -between(&s->rng, 2, k->t->wire_len + 50);
         k->isn_is_ours = true;
     }
     if (tb_rng_below(&s->rng, 3) == 0 && ts->user->plays == 1)
@@ -137,8 +137,10 @@ static enum tb_request_action request(struct tb_session *ts, const struct tb_req
             return TB_REQUEST_FAIL;
         return TB_REQUEST_SEND;
     }
-    memset(filler, 'Q', sizeof filler);
-    if (h->send_captured(ts, 0, q->len / 2) < 0 || h->send(ts, filler, sizeof filler) < 0)
+    for (uint32_t k = 0; k < sizeof filler; k++)
+        filler[k] = rewritten_byte(k);
+    if (h->send_captured(ts, 0, q->len / 2) < 0 || h->send(ts, filler, 700) < 0 ||
+        h->send(ts, filler + 700, sizeof filler - 700) < 0)
         return TB_REQUEST_FAIL;
     return TB_REQUEST_REPLACED;
 }

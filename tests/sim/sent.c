@@ -9,7 +9,8 @@ enum {
     RTO_LOST_SYN_US = 3000000,
     RTO_LEAST_US = 200000,
     RTO_MOST_US = 60000000,
-    SLACK_US = 1000
+    SLACK_US = 1000,
+    BEHIND_US = 10000 /* timers wait that long while received packets wait unread */
 };
 
 static uint64_t longest_rto_us(const struct conn *c)
@@ -18,8 +19,6 @@ static uint64_t longest_rto_us(const struct conn *c)
 
     if (c->rto_us)
         most = 2 * c->rto_us;
-    else if (c->has_probed)
-        most *= 4;
     else if (c->syns > 1 || c->again) { /* perhaps nothing could be timed yet (Karn) */
         uint64_t syn = 5 * (c->open_us - c->start_us) + RTO_LOST_SYN_US;
         uint64_t untimed = c->syns > 1 ? syn : 0;
@@ -29,7 +28,9 @@ static uint64_t longest_rto_us(const struct conn *c)
     } else if (c->max == c->edge && c->flight_us >= c->edge_us + RTO_LEAST_US) {
         most *= 2; /* sent when waiting for a larger window had timed out */
     }
-    return (most < RTO_MOST_US ? most : RTO_MOST_US) + SLACK_US;
+    if (c->has_probed && !c->rto_us)
+        most *= 4;
+    return (most < RTO_MOST_US ? most : RTO_MOST_US) + SLACK_US + BEHIND_US;
 }
 
 static uint64_t shortest_rto_us(const struct conn *c)
@@ -40,7 +41,7 @@ static uint64_t shortest_rto_us(const struct conn *c)
         least = RTO_LEAST_US;
 
     if (c->rto_us)
-        least = 2 * c->rto_us;
+        least = 2 * (c->rto_us > BEHIND_US ? c->rto_us - BEHIND_US : 0);
     least = least < RTO_MOST_US ? least : RTO_MOST_US;
     return least > SLACK_US ? least - SLACK_US : 0;
 }
@@ -62,8 +63,9 @@ void sent_check_timer(struct conn *c)
     uint64_t waited = c->s->now_us - since;
     bool waits = c->max > c->una || (c->edge == c->una && known_end(c) > c->una);
 
-    if (waits && !c->fuzzy && !c->rst && !c->rst_sent && c->verdict == TB_VERDICT_NONE &&
-        waited > longest_rto_us(c) && waited < c->s->config.timeout_us)
+    if (waits && !c->fuzzy && !c->is_timer_unsure && !c->rst && !c->rst_sent &&
+        c->verdict == TB_VERDICT_NONE && waited > longest_rto_us(c) &&
+        waited < c->s->config.timeout_us)
         sim_fail(c->s, c, "nothing retransmitted or probed for %llu us, longest timeout %llu us",
                  (unsigned long long) waited, (unsigned long long) longest_rto_us(c));
 }
@@ -175,7 +177,7 @@ static void check_ack(struct conn *c, const struct seg *g)
     c->last_ack_out = ack;
     c->unacked = 0;
     c->ack_by_us = SIM_NONE;
-    c->ack_now = false;
+    c->ack_now = c->again_owed = false;
 }
 
 /* --- data ------------------------------------------------------------------------------------- */
@@ -287,7 +289,15 @@ static void check_again(struct conn *c, uint64_t from)
     bool goes_on = from > c->una && from < c->timeout_upto; /* behind a timeout */
     if (from == c->una)
         c->rescue_us = now;
-    if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on)
+    bool by_ack = c->hint_us == now || c->b.reneges || (c->in_recovery && c->sacked.n > 0);
+    if (is_timeout && (by_ack || c->is_timer_unsure)) { /* which of them was it? */
+        c->is_timer_unsure = true;
+        c->timeout_us = c->base_us = now;
+        c->timeout_upto = c->max;
+        c->rto_us = 0;
+        return;
+    }
+    if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on || c->is_timer_unsure)
         return;
     if (!is_timeout && (c->fuzzy || c->b.reneges)) /* what the client knows is not sure */
         return;
@@ -336,13 +346,16 @@ static void check_fin_due(struct conn *c)
     }
     if (t->replies)
         done_us = c->last_data_us;
-    if (t->count && c->begun_us[t->count - 1] > done_us)
-        done_us = c->begun_us[t->count - 1];
+    uint64_t late_us = done_us;
+    if (t->count && c->least_us[t->count - 1] > done_us)
+        done_us = c->least_us[t->count - 1];
+    if (t->count && c->begun_us[t->count - 1] > late_us)
+        late_us = c->begun_us[t->count - 1];
     wait = speed > 0 ? (uint64_t) ((double) t->script.end.delay_us / speed) : 0;
     if (now + 2 < done_us + wait)
         sim_fail(c->s, c, "a FIN %llu us early", (unsigned long long) (done_us + wait - now));
-    if (c->s->weather.clean && c->last_ack_us <= done_us + wait && now > done_us + wait + 400)
-        sim_fail(c->s, c, "a FIN %llu us late", (unsigned long long) (now - done_us - wait));
+    if (c->s->weather.clean && c->last_ack_us <= late_us + wait && now > late_us + wait + 400)
+        sim_fail(c->s, c, "a FIN %llu us late", (unsigned long long) (now - late_us - wait));
 }
 
 static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
@@ -351,7 +364,7 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
     uint64_t edge = c->s->weather.fifo && c->b.fault != FAULT_SHRINK ? c->edge : c->edge_most;
 
     check_bytes(c, g, from);
-    if (to > c->max && to > edge)
+    if (to > c->max && to > edge && !c->fuzzy)
         sim_fail(c->s, c, "sends up to %llu, the window ends at %llu", (unsigned long long) to,
                  (unsigned long long) edge);
     for (uint32_t i = 0; i < c->t->count; i++)
@@ -367,7 +380,7 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
     if ((g->flags & TB_TCP_FIN) && !c->fin_sent) {
         check_fin_due(c);
         c->fin_sent = true;
-        c->fin_sent_us = c->s->now_us;
+        c->is_passive = c->fin;
     }
     if (end > c->max)
         c->max = end;
@@ -401,6 +414,8 @@ static void sent_rst(struct conn *c, const struct seg *g)
     if (c->rst_sent || c->refused || (g->seq == 0 && c->iss + 1 + (uint32_t) c->max != 0) ||
         (c->recovers && !(g->flags & TB_TCP_ACK) && g->seq == c->recover_seq))
         return; /* of a stray, or of an older connection */
+    if (!c->open && (g->flags & TB_TCP_ACK))
+        return; /* to somebody who calls us */
     if (!c->open) {
         if (!c->recovers && g->seq != c->iss + 1)
             sim_fail(c->s, c, "a RST at another number than the SYN's");
@@ -441,6 +456,8 @@ void watch_sent(struct sim *s, const uint8_t *data, uint32_t len)
         sent_rst(c, &g);
         return;
     }
+    if (c->fuzzy)
+        c->rst = false; /* it was not where the client was */
     if (!c->open || c->rst || c->rst_sent || c->refused) {
         sim_fail(s, c, "a segment of a connection that is not open");
         return;

@@ -83,7 +83,6 @@ struct weather {
     uint32_t twice;      /* per million */
     uint32_t corrupt;    /* per million */
     uint32_t cut_off;    /* per million, to the client: arrives without its end */
-    uint32_t refused;    /* per million: the device takes no frame now (ENOBUFS) */
     uint64_t dark_us[2]; /* partition: from, to (0, 0: none) */
     unsigned dark_ways;  /* bit 0: to the server, bit 1: to the client */
     uint32_t mtu;
@@ -282,6 +281,12 @@ static inline uint64_t between(struct tb_rng *r, uint64_t least, uint64_t most)
 static inline uint8_t reply_byte(const struct sim_session *t, uint64_t i)
 {
     return (uint8_t) (i * 167 + (i >> 8) * 31 + (i >> 16) + t->script.number);
+}
+
+/* Byte `i` of what MODULE_REWRITER sends in place of a request's second half. */
+static inline uint8_t rewritten_byte(uint32_t i)
+{
+    return (uint8_t) ('Q' + i % 7);
 }
 
 /* modules.c: the protocol modules of the simulated sessions */

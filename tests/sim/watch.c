@@ -132,9 +132,11 @@ void watch_turn_over(struct sim *s)
             sim_fail(s, c, "an ACK that was due at once did not come");
         if (c->must_retransmit && !is_over(c))
             sim_fail(s, c, "no fast retransmission at the third duplicate ACK");
+        if (c->again_owed && !c->rst_sent && c->slot->conn == c)
+            sim_fail(s, c, "a FIN that came again in TIME-WAIT was not acknowledged");
         if (c->rst_owed)
             sim_fail(s, c, "a stray was not answered");
-        c->ack_now = c->must_retransmit = c->rst_owed = false;
+        c->ack_now = c->must_retransmit = c->rst_owed = c->again_owed = false;
         sent_check_window_used(c);
     }
 }
@@ -212,6 +214,16 @@ static void take_rtt(struct conn *c)
     c->segs = kept;
 }
 
+/* The round trip that the echoed time stamp tells the client: perhaps of a much older segment. */
+static void take_echo(struct conn *c, const struct seg *g)
+{
+    uint32_t ts_now = c->last_tsval_out + (uint32_t) ((c->s->now_us - c->last_out_us) / MS);
+    uint64_t rtt = (uint64_t) (ts_now - g->tsecr + 2) * MS;
+
+    if (c->ts && g->has_ts && rtt < 60 * SEC && rtt > c->rtt_most)
+        c->rtt_most = rtt;
+}
+
 static void take_new_ack(struct conn *c, uint64_t ack)
 {
     uint64_t now = c->s->now_us;
@@ -224,7 +236,7 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     take_rtt(c);
     c->last_ack_us = c->base_us = now;
     c->rto_us = 0;
-    c->has_probed = false;
+    c->has_probed = c->is_timer_unsure = false;
     c->dupacks = 0;
     c->must_retransmit = false;
     if (c->in_recovery || ack < c->timeout_upto)
@@ -282,8 +294,10 @@ static bool take_ack(struct conn *c, const struct seg *g)
         return false;
     bool more_sacked = take_sacks(c, g), is_new = ack > (int64_t) c->una;
     bool shut = c->edge == c->una;
-    if (is_new)
+    if (is_new) {
         take_new_ack(c, (uint64_t) ack);
+        take_echo(c, g);
+    }
     if (ack >= (int64_t) c->una) {
         uint64_t edge = (uint64_t) ack + window;
         bool plain = g->len == 0 && !(g->flags & TB_TCP_FIN) && window > 0 && edge == edge_before;
@@ -434,6 +448,15 @@ static void note_stray(struct conn *c, const struct seg *g)
     look_at(c);
 }
 
+/* Only while the user has not gone on to another pair. */
+static void owe_again(struct conn *c)
+{
+    if (c->user->generation != c->slot->generation || c->fuzzy || c->t->end == END_ABANDON)
+        return;
+    c->again_owed = true;
+    look_at(c);
+}
+
 void watch_received(struct sim *s, const uint8_t *data, uint32_t len)
 {
     struct seg g;
@@ -457,4 +480,6 @@ void watch_received(struct sim *s, const uint8_t *data, uint32_t len)
         received_before_open(c, &g);
     else if (!(c->fin && c->fin_sent && c->una == c->max))
         received_open(c, &g);
+    else if (!c->is_passive && (g.len > 0 || (g.flags & TB_TCP_FIN)) && !(g.flags & TB_TCP_RST))
+        owe_again(c);
 }

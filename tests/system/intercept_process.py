@@ -141,7 +141,7 @@ def figures(l, host, gun):
     l.same(code, "404", "and nothing else there")
     line = lab.wait_for("a line of statistics", lambda: next(
         (x for x in p.text().splitlines() if "10 packets" in x), None))
-    l.ok("10 passed on" in line and "1 clients" in line, "and a line in the log", line)
+    l.ok("10 passed on" in line, "and a line in the log", line)
     client.close()
     p.stop()
 

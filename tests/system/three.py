@@ -9,6 +9,7 @@ tools/lab makes it for people, the three_hosts*.py and check_three_hosts.py test
 themselves. Clients come from tcpburn's default ranges or from 198.18.100.0/24.
 """
 import os
+import pathlib
 import subprocess
 
 import lab
@@ -44,6 +45,9 @@ def new_switch(l, role=SWITCH):
     switch = l.host(role)
     switch.ip("link", "add", "br0", "type", "bridge", "stp_state", 0, "mcast_snooping", 0)
     switch.ip("link", "set", "br0", "up")
+    for name in ("iptables", "ip6tables", "arptables"):  # a switch has no firewall
+        if pathlib.Path("/proc/sys/net/bridge/bridge-nf-call-" + name).exists():
+            switch.sysctl("net.bridge.bridge-nf-call-" + name, 0)
     return switch
 
 

@@ -90,7 +90,7 @@ static void gives_documented_defaults(void **state)
     WITH(
         {
             assert_int_equal(o->users, 0);
-            assert_int_equal(o->channels, 2);
+            assert_int_equal(o->channels, 0);
             assert_int_equal(o->intercept_port, 36524);
             assert_true(o->accelerate == 1 && o->timeout_s == 120 && o->grace_s == 5);
             assert_true(o->close_wait_s == 1 && o->hold_s == 0 && o->ramp_s == 0);

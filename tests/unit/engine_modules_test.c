@@ -28,7 +28,8 @@ static int load_modules(void **state)
 
     if (!build)
         build = ".";
-    snprintf(path, sizeof path, "%s/modules/generic:%s/modules/http", build, build);
+    snprintf(path, sizeof path, "%s/modules/generic:%s/modules/http:%s/modules/mysql", build, build,
+             build);
     if (setenv("TCPBURN_MODULE_PATH", path, 1) < 0 ||
         tb_modules_load(&modules, NULL, NULL, no_options, NULL, &err) < 0) {
         print_error("%s\n", err.text);
@@ -109,6 +110,48 @@ static void what_ends_before_it_tells_is_generic(void **state)
     is_learned(LEARN(NULL, "G", "E"), "generic", 1, "GE");
 }
 
+/* --- port 3306 -------------------------------------------------------------------------------- */
+
+static const struct tb_endpoint mysql_server = {.port = 3306};
+
+/* A session whose server speaks first. */
+static const char *greeted_by(const char *greeting, size_t len)
+{
+    static char used[64];
+    struct tb_learner learner = tb_modules_learner(&modules);
+    struct cap c = new_cap(LINK_RAW);
+    struct conn n = new_conn(1024);
+
+    shake_hands(&c, &n);
+    static uint8_t ip[SEGMENT_MAX]; /* not as text: it holds zeros */
+    uint32_t ip_len = make_segment(&n, TB_FROM_SERVER, n.next[1], n.next[0], ACK | PSH, greeting,
+                                   (uint32_t) len, ip);
+    add_packet(&c, ip, ip_len);
+    n.next[TB_FROM_SERVER] += (uint32_t) len;
+    close_both(&c, &n);
+    struct tb_trace t = load_with(&c, (struct tb_trace_options){.learner = &learner});
+    tb_modules_used(&modules, &t, used, sizeof used);
+    tb_trace_free(&t);
+    return used;
+}
+
+static void a_greeting_on_port_3306_is_mysql(void **state)
+{
+    static const char too_many[] = "\5\0\0\0\xff\x10\4no"; /* ERR 1040 */
+    struct tb_err err;
+
+    assert_int_equal(tb_modules_load_for_port(&modules, 80, NULL, no_options, NULL, &err), 0);
+    assert_int_equal(modules.count, 2);
+    assert_int_equal(tb_modules_load_for_port(&modules, 3306, NULL, no_options, NULL, &err), 0);
+    assert_int_equal(tb_modules_load_for_port(&modules, 3306, NULL, no_options, NULL, &err), 0);
+    assert_int_equal(modules.count, 3);
+    assert_string_equal(greeted_by(too_many, 9), "generic"); /* another port */
+    modules.services = &mysql_server;
+    assert_string_equal(greeted_by(too_many, 9), "mysql");
+    assert_string_equal(greeted_by("SSH-2.0-x\r\n", 11), "generic");
+    modules.services = NULL;
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -118,6 +161,7 @@ int main(void)
         cmocka_unit_test(what_only_begins_like_a_method_is_generic),
         cmocka_unit_test(what_is_answered_before_it_tells_is_generic),
         cmocka_unit_test(what_ends_before_it_tells_is_generic),
+        cmocka_unit_test(a_greeting_on_port_3306_is_mysql),
     };
     return cmocka_run_group_tests_name("engine_modules", tests, load_modules, unload_modules);
 }

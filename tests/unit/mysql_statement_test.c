@@ -127,6 +127,16 @@ static void statements_that_write(void **state)
             fail_msg("may write: %s", all[i]);
 }
 
+static void a_million_parentheses_are_no_harm(void **state)
+{
+    size_t len = 1000000;
+    char *sql = malloc(len);
+    assert_non_null(sql);
+    memset(sql, '(', len);
+    assert_false(tb_mysql_reads_only(sql, len));
+    free(sql);
+}
+
 static void use_is_recognized(void **state)
 {
     const char *name;
@@ -150,6 +160,7 @@ int main(void)
         cmocka_unit_test(very_long_statements_are_cut),
         cmocka_unit_test(statements_that_read),
         cmocka_unit_test(statements_that_write),
+        cmocka_unit_test(a_million_parentheses_are_no_harm),
         cmocka_unit_test(use_is_recognized),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -405,6 +405,21 @@ static void the_intercept_channel_is_reported_if_there_was_one(void **state)
     json_decref(report);
 }
 
+static void refused_sends_are_told_with_their_likely_cause(void **state)
+{
+    struct run *r = *state;
+    r->stats.send_errors[TB_SEND_EPERM] = 40;
+    r->stats.send_errors[TB_SEND_ENOBUFS] = 2;
+    char *text = summary_of(r);
+
+    assert_has(text, "refused to send 42 packets: a firewall");
+    free(text);
+    r->stats.send_errors[TB_SEND_ENETDOWN] = 60;
+    text = summary_of(r);
+    assert_has(text, "refused to send 102 packets: the output device was down");
+    free(text);
+}
+
 static void summary_fits_thirty_lines_at_worst(void **state)
 {
     struct run *r = *state;
@@ -418,7 +433,7 @@ static void summary_fits_thirty_lines_at_worst(void **state)
     r->in.skip_count = TB_SKIP_MAX;
     for (int v = TB_VERDICT_COMPLETED + 1; v < TB_VERDICT_COUNT; v++)
         fail_sessions(r, v, 1);
-    r->stats.late = r->stats.capture_dropped = r->stats.send_errors = 5;
+    r->stats.late = r->stats.capture_dropped = r->stats.send_errors[0] = 5;
     r->in.channel = (struct tb_report_channel){2, 4, 3, 1, 1, 1};
     r->stats.retransmitted = 500;
     r->stats.example_count = 5;
@@ -726,6 +741,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(summary_of_a_good_run_gives_no_advice, setup, teardown),
         cmocka_unit_test_setup_teardown(summary_counts_what_went_wrong, setup, teardown),
         cmocka_unit_test_setup_teardown(the_intercept_channel_is_reported_if_there_was_one, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(refused_sends_are_told_with_their_likely_cause, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(summary_fits_thirty_lines_at_worst, setup, teardown),
         cmocka_unit_test_setup_teardown(summary_of_nothing_divides_by_nothing, setup, teardown),
