@@ -28,7 +28,7 @@
 #include "process/process.h"
 #include "relay/server.h"
 
-enum { STATISTICS_S = 5, DROPS_MS = 500, EVENTS = 5 };
+enum { STATISTICS_S = 5, LOOK_MS = 500, EVENTS = 5 };
 
 struct program {
     struct tb_intercept_options options;
@@ -75,6 +75,22 @@ static void log_statistics(struct program *p)
     p->before_us = now_us;
 }
 
+/* Containers come and go, and with them devices of the same name. */
+static void follow_devices(struct program *p)
+{
+    for (uint32_t i = 0; i < p->devices.count; i++) {
+        struct tb_device *d = &p->devices.device[i];
+        int index = tb_capture_threads_follow(p->capture, i);
+        if (index < 0)
+            tb_log(TB_LOG_WARN, "device %s is another one now (%s): restart intercept", d->name,
+                   strerror(-index));
+        if (index <= 0)
+            continue;
+        d->index = (uint32_t) index;
+        tb_log(TB_LOG_INFO, "device %s is another one now: capturing on it", d->name);
+    }
+}
+
 static void on_statistics(evutil_socket_t fd, short what, void *ctx)
 {
     (void) fd;
@@ -82,7 +98,7 @@ static void on_statistics(evutil_socket_t fd, short what, void *ctx)
     log_statistics(ctx);
 }
 
-static void on_drops(evutil_socket_t fd, short what, void *ctx)
+static void on_look(evutil_socket_t fd, short what, void *ctx)
 {
     struct program *p = ctx;
     uint64_t drops = 0;
@@ -92,6 +108,7 @@ static void on_drops(evutil_socket_t fd, short what, void *ctx)
     for (uint32_t i = 0; i < p->devices.count; i++)
         drops += tb_capture_threads_drops(p->capture, i);
     tb_relay_server_capture_drops(p->server, drops);
+    follow_devices(p);
 }
 
 static void on_stop(evutil_socket_t number, short what, void *ctx)
@@ -224,7 +241,7 @@ static int open_loop(struct program *p, struct tb_err *err)
     if (rc == 0)
         rc = open_event(p, 3, 0, STATISTICS_S * 1000, on_statistics);
     if (rc == 0)
-        rc = open_event(p, 4, 0, DROPS_MS, on_drops);
+        rc = open_event(p, 4, 0, LOOK_MS, on_look);
     return rc ? tb_err_set(err, rc, "cannot make an event loop") : 0;
 }
 

@@ -161,7 +161,7 @@ bool tb_ending_refuses_data(struct tb_worker *w, struct tb_user *u)
     struct tb_tcp_path path;
 
     if (u->phase != TB_PHASE_CLOSING || !tb_user_script(w, u)->end.client_rst ||
-        !tb_tcp_is_acked(&w->tcp, &u->tcp))
+        tb_user_module(w, u)->holds || !tb_tcp_is_acked(&w->tcp, &u->tcp))
         return false;
     tb_user_path(w, u, &path);
     tb_tcp_abort(&w->tcp, &u->tcp, &path);

@@ -300,3 +300,15 @@ uint64_t tb_capture_threads_drops(struct tb_capture *c, uint32_t device)
     }
     return c->dropped[device] + lost;
 }
+
+int tb_capture_threads_follow(struct tb_capture *c, uint32_t device)
+{
+    int result = 0;
+
+    for (uint32_t t = 0; t < c->thread_count; t++) {
+        int e = tb_ring_follow(c->threads[t].rings[device].ring);
+        if (e && result >= 0)
+            result = e;
+    }
+    return result;
+}

@@ -36,6 +36,10 @@ void tb_capture_threads_close(struct tb_capture *c);
 int tb_capture_threads_filter(struct tb_capture *c, const struct sock_filter *program,
                               uint32_t len);
 
+/* See to it that a device which was taken away and came back is captured on. Its new index; 0: all
+ * is as it was; or -errno: it cannot be followed, and this is said once. */
+int tb_capture_threads_follow(struct tb_capture *c, uint32_t device);
+
 /* What was lost on a device so far because its rings were full: asks the kernel. */
 uint64_t tb_capture_threads_drops(struct tb_capture *c, uint32_t device);
 

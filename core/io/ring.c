@@ -35,7 +35,8 @@ enum {
 
 struct tb_ring {
     int fd;
-    uint8_t *memory; /* [bytes] */
+    struct ifreq device; /* its name; and its index when it was bound */
+    uint8_t *memory;     /* [bytes] */
     uint32_t bytes, slot_bytes, slots;
     uint32_t next;      /* slot that will be filled next */
     uint32_t lent;      /* slots before it that were handed up, and are the kernel's again later */
@@ -193,6 +194,24 @@ int tb_ring_fanout(struct tb_ring *r, const struct sock_filter *program, uint32_
     return 0;
 }
 
+static int bind_device(struct tb_ring *r)
+{
+    struct sockaddr_ll addr = {.sll_family = AF_PACKET,
+                               .sll_protocol = htobe16(ETH_P_ALL),
+                               .sll_ifindex = r->device.ifr_ifindex};
+    return bind(r->fd, (struct sockaddr *) &addr, sizeof addr) < 0 ? -errno : 0;
+}
+
+int tb_ring_follow(struct tb_ring *r)
+{
+    struct ifreq now = r->device;
+    if (ioctl(r->fd, SIOCGIFINDEX, &now) < 0 || now.ifr_ifindex == r->device.ifr_ifindex)
+        return 0;
+    r->device = now;
+    int e = bind_device(r);
+    return e ? e : now.ifr_ifindex;
+}
+
 /* --- opening -------------------------------------------------------------------------------- */
 
 /* Slots that hold a full frame of the device. */
@@ -252,10 +271,11 @@ static int set_up(struct tb_ring *r, const char *device, uint32_t bytes, struct 
         e = tb_ring_filter(r, NULL, 0);
     if (e)
         return tb_err_set(err, e, "cannot make a capture ring: %s", strerror(-e));
-    struct sockaddr_ll addr = {
-        .sll_family = AF_PACKET, .sll_protocol = htobe16(ETH_P_ALL), .sll_ifindex = (int) ifindex};
-    if (bind(r->fd, (struct sockaddr *) &addr, sizeof addr) < 0)
-        return tb_err_set(err, -errno, "cannot capture on %s: %s", device, strerror(errno));
+    memcpy(r->device.ifr_name, device, strnlen(device, IFNAMSIZ - 1));
+    r->device.ifr_ifindex = (int) ifindex;
+    e = bind_device(r);
+    if (e)
+        return tb_err_set(err, e, "cannot capture on %s: %s", device, strerror(-e));
     return 0;
 }
 

@@ -38,6 +38,11 @@ void tb_ring_close(struct tb_ring *r);
  * 0: nothing. 0, or the kernel's -errno: -ENOMEM (beyond net.core.optmem_max), -EINVAL. */
 int tb_ring_filter(struct tb_ring *r, const struct sock_filter *program, uint32_t len);
 
+/* Has the device been taken away, and is there a new one of that name? Capture on that then; any
+ * thread may ask. Its index; 0: all is as it was; -errno: -EINVAL for a ring that shares a device.
+ */
+int tb_ring_follow(struct tb_ring *r);
+
 /* Share the device's packets between the rings that join, by `program` (classic BPF whose result is
  * a member's number; members are numbered as they join). *group: -1 for the first. 0 or -errno. */
 int tb_ring_fanout(struct tb_ring *r, const struct sock_filter *program, uint32_t len, int *group);

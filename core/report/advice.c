@@ -63,6 +63,7 @@ static void advise_sessions(struct tb_advice *a, const struct tb_stats *s)
     uint64_t silent = s->verdicts[TB_VERDICT_RESPONSE_TIMEOUT];
     uint64_t early = s->verdicts[TB_VERDICT_CLOSED_EARLY];
     uint64_t module = s->verdicts[TB_VERDICT_MODULE];
+    uint64_t closed = s->verdicts[TB_VERDICT_SERVER_CLOSED];
 
     if (reset)
         add(a, "%s reset by the server, unlike the capture: look at its log and its limits",
@@ -75,6 +76,11 @@ static void advise_sessions(struct tb_advice *a, const struct tb_stats *s)
     if (early)
         add(a, "%s closed by the server before all was answered: look at its keep-alive limits",
             tb_text_number(early, "session").s);
+    if (closed)
+        add(a,
+            "%s that were to stay were closed by the server: it went down, or has a limit for idle "
+            "connections",
+            tb_text_number(closed, "session").s);
     if (module)
         add(a, "%s ended by the module%s%.*s", tb_text_number(module, "session").s,
             s->reason_count ? ", first: " : "", TB_STATS_EXAMPLE_TEXT,

@@ -86,20 +86,19 @@ enum tb_comet_reading {
 };
 
 enum tb_comet_flags {
-    TB_COMET_IS_OPEN = 1 << 0,    /* something is half read: struct tb_comet_open is kept */
-    TB_COMET_EVENTS = 1 << 1,     /* the body is an event stream */
-    TB_COMET_CLOSES = 1 << 2,     /* the server has said that it will close */
-    TB_COMET_WAS_UP = 1 << 3,     /* it does, or that of a session which this one reconnects did */
-    TB_COMET_IS_UP = 1 << 4,      /* the connection stands */
-    TB_COMET_WAITS = 1 << 5,      /* the script waits, for a poll or a frame: next_us limits it */
-    TB_COMET_IN_MESSAGE = 1 << 6, /* of a WebSocket message, frames are to come */
-    TB_COMET_IS_HELD = 1 << 7     /* behind the end of the script */
+    TB_COMET_IS_OPEN = 1 << 0, /* something is half read: struct tb_comet_open is kept */
+    TB_COMET_EVENTS = 1 << 1,  /* the body is an event stream */
+    TB_COMET_CLOSES = 1 << 2,  /* the server has said that it will close */
+    TB_COMET_WAS_UP = 1 << 3,  /* it does, or that of a session which this one reconnects did */
+    TB_COMET_IS_UP = 1 << 4,   /* the connection stands */
+    TB_COMET_IS_HELD = 1 << 5  /* behind the end of the script */
 };
 
 /* session_state(); kept over reconnects. */
 struct tb_comet_session {
     uint64_t hold_end_us; /* 0: the hold has not begun */
-    uint64_t next_us;     /* of the next heartbeat or poll, or the end of waiting; 0: none */
+    uint64_t next_us;     /* of the next heartbeat or poll; 0: none */
+    uint64_t wait_us;     /* the script waits for a poll or a frame, until then; 0: it does not */
     uint8_t reading, flags;
     uint8_t attempts;  /* to reconnect, since the server was there last */
     bool hurried;      /* the server says less than it did: do not wait for it any more */

@@ -28,20 +28,24 @@ static struct tb_comet_session_note note_of(const struct tb_session *s)
 
 /* --- time ------------------------------------------------------------------------------------- */
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a != 0 && a < b ? a : b;
+}
+
 static void arm(struct tb_session *s, const struct tb_comet_session *c)
 {
-    uint64_t now = host()->now_us(s), at = UINT64_MAX;
+    uint64_t now = host()->now_us(s), at = earlier(c->wait_us, UINT64_MAX);
     if (c->flags & TB_COMET_IS_HELD)
-        at = c->hold_end_us;
-    if (c->next_us != 0 && c->next_us < at)
-        at = c->next_us;
+        at = earlier(c->next_us, earlier(c->hold_end_us, at));
     host()->set_timer(s, at == UINT64_MAX ? UINT64_MAX : at > now ? at - now : 0);
 }
 
-static void stop_waiting(struct tb_session *s, struct tb_comet_session *c)
+static void wait_no_longer(struct tb_session *s, struct tb_comet_session *c)
 {
-    c->flags &= (uint8_t) ~TB_COMET_WAITS;
-    c->next_us = 0;
+    if (c->wait_us == 0)
+        return;
+    c->wait_us = 0;
     arm(s, c);
 }
 
@@ -79,10 +83,9 @@ static uint64_t interval_us(struct tb_session *s, const struct tb_comet_session_
 static void limit_wait(struct tb_session *s, struct tb_comet_session *c)
 {
     uint64_t hold = hold_us(s);
-    if (hold == UINT64_MAX || (c->flags & TB_COMET_WAITS))
+    if (hold == UINT64_MAX || c->wait_us != 0)
         return;
-    c->next_us = host()->now_us(s) + hold;
-    c->flags |= TB_COMET_WAITS;
+    c->wait_us = host()->now_us(s) + hold;
     arm(s, c);
 }
 
@@ -104,10 +107,7 @@ static enum tb_request_action hold(struct tb_session *s, struct tb_comet_session
     uint64_t now = host()->now_us(s), interval = interval_us(s, &note);
     if ((c->flags & TB_COMET_CLOSES) && c->reading == TB_COMET_READS_HEAD)
         return TB_REQUEST_SEND;
-    if (c->flags &
-        TB_COMET_WAITS) /* for the script's last poll: from now on the hold limits that */
-        c->next_us = 0;
-    c->flags &= (uint8_t) ~TB_COMET_WAITS;
+    wait_no_longer(s, c); /* the hold limits that of the last poll from now on */
     if (c->hold_end_us == 0)
         c->hold_end_us = after(now, hold_us(s));
     c->flags |= TB_COMET_IS_HELD;
@@ -126,12 +126,11 @@ static bool waits_for_server(struct tb_session *s, struct tb_comet_session *c, u
     if (!(note & TB_COMET_NOTE_REACTS) || c->hurried ||
         c->messages >= note >> TB_COMET_NOTE_MESSAGES_SHIFT)
         return false;
-    if (!(c->flags & TB_COMET_WAITS)) {
-        c->flags |= TB_COMET_WAITS;
-        c->next_us = now + REACTION_US;
+    if (c->wait_us == 0) {
+        c->wait_us = now + REACTION_US;
         arm(s, c);
     }
-    c->hurried = c->next_us <= now;
+    c->hurried = c->wait_us <= now;
     return !c->hurried;
 }
 
@@ -162,8 +161,7 @@ enum tb_request_action tb_comet_request(struct tb_session *s, const struct tb_re
     if (r->note & TB_COMET_NOTE_FRAME) {
         if (waits_for_server(s, c, r->note))
             return TB_REQUEST_WAIT;
-        if (c->flags & TB_COMET_WAITS)
-            stop_waiting(s, c);
+        wait_no_longer(s, c);
         struct tb_comet_session_note note = note_of(s);
         uint64_t interval = interval_us(s, &note);
         if (r->index == note.repeated && interval != 0)
@@ -185,8 +183,7 @@ void tb_comet_poll_again(struct tb_session *s, struct tb_comet_session *c, unsig
         arm(s, c);
 }
 
-/* --- responses of the script -------------------------------------------------------------------
- */
+/* --- responses of the script ------------------------------------------------------------------ */
 
 static enum tb_response_status mismatch(struct tb_session *s, unsigned captured, const char *seen)
 {
@@ -221,8 +218,7 @@ static enum tb_response_status judge(struct tb_session *s, struct tb_comet_sessi
 {
     const struct tb_http_message *m = &o->http.response;
     unsigned captured = tb_http_note_status(note);
-    if (c->flags & TB_COMET_WAITS)
-        stop_waiting(s, c);
+    wait_no_longer(s, c);
     if (note & TB_COMET_NOTE_SOCKET)
         return upgraded(s, c, o);
     if (tb_http_closes(m))
@@ -379,11 +375,12 @@ enum tb_response_status tb_comet_timer(struct tb_session *s)
 {
     struct tb_comet_session *c = host()->session_state(s);
     uint64_t now = host()->now_us(s);
-    bool is_due = c->next_us != 0 && c->next_us <= now;
-    bool for_poll = (c->flags & TB_COMET_WAITS) && c->reading != TB_COMET_READS_FRAMES;
-    if ((is_due && for_poll) || ((c->flags & TB_COMET_IS_HELD) && c->hold_end_us <= now))
+    bool held = c->flags & TB_COMET_IS_HELD;
+    if (c->wait_us != 0 && c->wait_us <= now && c->reading != TB_COMET_READS_FRAMES)
         return leave(s, c);
-    if (is_due && (c->flags & TB_COMET_IS_HELD)) {
+    if (held && c->hold_end_us <= now)
+        return leave(s, c);
+    if (held && c->next_us != 0 && c->next_us <= now) {
         struct tb_comet_session_note note = note_of(s);
         if (note.kind == TB_COMET_SOCKET) {
             heartbeat(s, c, &note);
@@ -393,7 +390,7 @@ enum tb_response_status tb_comet_timer(struct tb_session *s)
             c->next_us = 0;
         }
     }
-    if (c->flags & TB_COMET_IS_HELD)
+    if (held)
         arm(s, c);
     return TB_RESPONSE_MORE;
 }

@@ -75,7 +75,6 @@ static void message_done(struct tb_session *s, struct tb_comet_session *c, struc
             tb_comet_count_push(s, o->push.sent_us);
     }
     o->push = (struct tb_comet_push){0};
-    c->flags &= (uint8_t) ~TB_COMET_IN_MESSAGE;
 }
 
 static enum tb_response_status frame_done(struct tb_session *s, struct tb_comet_session *c,
@@ -94,7 +93,6 @@ static enum tb_response_status frame_done(struct tb_session *s, struct tb_comet_
     default:
         break;
     }
-    c->flags |= TB_COMET_IN_MESSAGE;
     if (f->fin)
         message_done(s, c, o);
     return TB_RESPONSE_MORE;

@@ -137,8 +137,10 @@ static enum tb_request_action request(struct tb_session *ts, const struct tb_req
             return TB_REQUEST_FAIL;
         return TB_REQUEST_SEND;
     }
-    memset(filler, 'Q', sizeof filler);
-    if (h->send_captured(ts, 0, q->len / 2) < 0 || h->send(ts, filler, sizeof filler) < 0)
+    for (uint32_t k = 0; k < sizeof filler; k++)
+        filler[k] = rewritten_byte(k);
+    if (h->send_captured(ts, 0, q->len / 2) < 0 || h->send(ts, filler, 700) < 0 ||
+        h->send(ts, filler + 700, sizeof filler - 700) < 0)
         return TB_REQUEST_FAIL;
     return TB_REQUEST_REPLACED;
 }

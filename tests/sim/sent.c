@@ -62,8 +62,9 @@ void sent_check_timer(struct conn *c)
     uint64_t waited = c->s->now_us - since;
     bool waits = c->max > c->una || (c->edge == c->una && known_end(c) > c->una);
 
-    if (waits && !c->fuzzy && !c->rst && !c->rst_sent && c->verdict == TB_VERDICT_NONE &&
-        waited > longest_rto_us(c) && waited < c->s->config.timeout_us)
+    if (waits && !c->fuzzy && !c->is_timer_unsure && !c->rst && !c->rst_sent &&
+        c->verdict == TB_VERDICT_NONE && waited > longest_rto_us(c) &&
+        waited < c->s->config.timeout_us)
         sim_fail(c->s, c, "nothing retransmitted or probed for %llu us, longest timeout %llu us",
                  (unsigned long long) waited, (unsigned long long) longest_rto_us(c));
 }
@@ -287,7 +288,15 @@ static void check_again(struct conn *c, uint64_t from)
     bool goes_on = from > c->una && from < c->timeout_upto; /* behind a timeout */
     if (from == c->una)
         c->rescue_us = now;
-    if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on)
+    bool by_ack = c->hint_us == now || c->b.reneges || (c->in_recovery && c->sacked.n > 0);
+    if (is_timeout && (by_ack || c->is_timer_unsure)) { /* which of them was it? */
+        c->is_timer_unsure = true;
+        c->timeout_us = c->base_us = now;
+        c->timeout_upto = c->max;
+        c->rto_us = 0;
+        return;
+    }
+    if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on || c->is_timer_unsure)
         return;
     if (!is_timeout && (c->fuzzy || c->b.reneges)) /* what the client knows is not sure */
         return;
@@ -336,13 +345,16 @@ static void check_fin_due(struct conn *c)
     }
     if (t->replies)
         done_us = c->last_data_us;
-    if (t->count && c->begun_us[t->count - 1] > done_us)
-        done_us = c->begun_us[t->count - 1];
+    uint64_t late_us = done_us;
+    if (t->count && c->least_us[t->count - 1] > done_us)
+        done_us = c->least_us[t->count - 1];
+    if (t->count && c->begun_us[t->count - 1] > late_us)
+        late_us = c->begun_us[t->count - 1];
     wait = speed > 0 ? (uint64_t) ((double) t->script.end.delay_us / speed) : 0;
     if (now + 2 < done_us + wait)
         sim_fail(c->s, c, "a FIN %llu us early", (unsigned long long) (done_us + wait - now));
-    if (c->s->weather.clean && c->last_ack_us <= done_us + wait && now > done_us + wait + 400)
-        sim_fail(c->s, c, "a FIN %llu us late", (unsigned long long) (now - done_us - wait));
+    if (c->s->weather.clean && c->last_ack_us <= late_us + wait && now > late_us + wait + 400)
+        sim_fail(c->s, c, "a FIN %llu us late", (unsigned long long) (now - late_us - wait));
 }
 
 static void sent_data(struct conn *c, const struct seg *g, uint64_t from)

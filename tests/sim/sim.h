@@ -284,6 +284,12 @@ static inline uint8_t reply_byte(const struct sim_session *t, uint64_t i)
     return (uint8_t) (i * 167 + (i >> 8) * 31 + (i >> 16) + t->script.number);
 }
 
+/* Byte `i` of what MODULE_REWRITER sends in place of a request's second half. */
+static inline uint8_t rewritten_byte(uint32_t i)
+{
+    return (uint8_t) ('Q' + i % 7);
+}
+
 /* modules.c: the protocol modules of the simulated sessions */
 void modules_init(struct sim *s);
 

@@ -171,7 +171,8 @@ static uint32_t wire_of(const struct sim_session *t, uint32_t i, const uint8_t *
         return len + REWRITE_PREFIX;
     }
     memcpy(out, from, len / 2);
-    memset(out + len / 2, 'Q', REWRITE_BYTES);
+    for (uint32_t k = 0; k < REWRITE_BYTES; k++)
+        out[len / 2 + k] = rewritten_byte(k);
     return len / 2 + REWRITE_BYTES;
 }
 

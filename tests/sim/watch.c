@@ -212,6 +212,16 @@ static void take_rtt(struct conn *c)
     c->segs = kept;
 }
 
+/* The round trip that the echoed time stamp tells the client: perhaps of a much older segment. */
+static void take_echo(struct conn *c, const struct seg *g)
+{
+    uint32_t ts_now = c->last_tsval_out + (uint32_t) ((c->s->now_us - c->last_out_us) / MS);
+    uint64_t rtt = (uint64_t) (ts_now - g->tsecr + 2) * MS;
+
+    if (c->ts && g->has_ts && rtt < 60 * SEC && rtt > c->rtt_most)
+        c->rtt_most = rtt;
+}
+
 static void take_new_ack(struct conn *c, uint64_t ack)
 {
     uint64_t now = c->s->now_us;
@@ -224,7 +234,7 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     take_rtt(c);
     c->last_ack_us = c->base_us = now;
     c->rto_us = 0;
-    c->has_probed = false;
+    c->has_probed = c->is_timer_unsure = false;
     c->dupacks = 0;
     c->must_retransmit = false;
     if (c->in_recovery || ack < c->timeout_upto)
@@ -282,8 +292,10 @@ static bool take_ack(struct conn *c, const struct seg *g)
         return false;
     bool more_sacked = take_sacks(c, g), is_new = ack > (int64_t) c->una;
     bool shut = c->edge == c->una;
-    if (is_new)
+    if (is_new) {
         take_new_ack(c, (uint64_t) ack);
+        take_echo(c, g);
+    }
     if (ack >= (int64_t) c->una) {
         uint64_t edge = (uint64_t) ack + window;
         bool plain = g->len == 0 && !(g->flags & TB_TCP_FIN) && window > 0 && edge == edge_before;

@@ -99,6 +99,7 @@ struct conn {
     uint64_t again; /* retransmissions */
     uint64_t packets_out, packets_in, probes;
     bool has_probed; /* since the window was closed */
+    bool is_timer_unsure;
 };
 
 #endif

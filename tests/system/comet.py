@@ -7,6 +7,7 @@ import shutil
 
 import captures
 import lab
+import three
 from comet_lab import ENDINGS, KINDS, PORT, SESSIONS, record, stop
 
 NGINX = """
@@ -56,7 +57,7 @@ def judge_held(l, name, run, counts, users):
 
 
 def held(l, target, file):
-    users, hold_s = 10 * SESSIONS, 4
+    users, hold_s = 10 * SESSIONS, 3
     sockets = users // len(KINDS)
     server = l.python_server(target, "pushserver.py", PORT)
     run = burn(l, target, file, users, "--tun", "--comet", "--hold", hold_s)
@@ -79,14 +80,13 @@ def held(l, target, file):
     return run
 
 
-def same_by_every_name(l, target, file, first):
+def same_by_either_name(l, target, file, first):
     server = l.python_server(target, "pushserver.py", PORT)
-    for name in ("comet", "comet.so"):
-        run = burn(l, target, file, 10 * SESSIONS, "--tun", "--module", name, "--hold", 1)
-        l.same([run.rc, run.figure("run", "module"), run.figure("sessions", "held"),
-                run.figure("requests", "sent")],
-               [0, "comet", first.figure("sessions", "held"), first.figure("requests", "sent")],
-               "--module %s is --comet" % name, run.words())
+    run = burn(l, target, file, 10 * SESSIONS, "--tun", "--module", "comet.so", "--hold", 1)
+    l.same([run.rc, run.figure("run", "module"), run.figure("sessions", "held"),
+            run.figure("requests", "sent")],
+           [0, "comet", first.figure("sessions", "held"), first.figure("requests", "sent")],
+           "--module comet.so is --comet", run.words())
     server.stop()
 
 
@@ -125,7 +125,7 @@ def back(l, target, file):
     config = l.dir / "reconnect.json"
     config.write_text('{"reconnect": {"first_s": 0.5, "most_s": 2}}')
     server = l.python_server(target, "pushserver.py", PORT)
-    burning = burn(l, target, file, users, "--tun", "--comet", "--hold", 7, "--module-config",
+    burning = burn(l, target, file, users, "--tun", "--comet", "--hold", 6, "--module-config",
                    config, start=True)
     opened(burning, target, users)
     server.kill()
@@ -163,16 +163,15 @@ def behind_nginx(l, target, file):
          words(run, counts))
 
 
-def routed(l, file):
-    test, target = l.host("test"), l.host("server")
-    l.cable(test, ["198.18.0.1/24"], target, [lab.TARGET + "/24"])
-    target.ip("route", "add", "198.19.0.0/16", "via", "198.18.0.1")
-    target.lose(1)
+def through_intercept(l, file):
+    three.build(l)
+    three.intercept(l)
+    l.target.lose(1)
     users = 5 * SESSIONS
-    server = l.python_server(target, "pushserver.py", PORT)
-    run = burn(l, test, file, users, "-s", "local:server", "--comet", "--hold", 4)
+    server = l.python_server(l.target, "pushserver.py", PORT)
+    run = burn(l, l.test, file, users, "-s", three.ASSISTANT, "--comet", "--hold", 4)
     counts, _ = stop(server)
-    judge_held(l, "routed, 1 % loss", run, counts, users)
+    judge_held(l, "through intercept, 1 % loss", run, counts, users)
 
 
 def given_captures(l, target):
@@ -192,15 +191,15 @@ def given_captures(l, target):
 
 def main(l):
     file = record(l, "clients", KINDS)
-    target = l.host("target", lab.TARGET + "/32")
+    target = l.host("embedded", lab.TARGET + "/32")
     run = held(l, target, file)
-    same_by_every_name(l, target, file, run)
+    same_by_either_name(l, target, file, run)
     publishers(l, target)
     lost(l, target, file)
     back(l, target, file)
     if shutil.which("nginx"):
         behind_nginx(l, target, file)
-    routed(l, file)
+    through_intercept(l, file)
     given_captures(l, target)
 
 

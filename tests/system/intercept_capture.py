@@ -70,7 +70,8 @@ def lengths(l, assistant, gun):
     client.close()
 
 
-def devices(l, assistant, gun, second, target):
+def devices(l, assistant, gun, target, far):
+    second = channel.Gun(far, "assistant", assistant, "second")
     client = channel.Client(assistant, *RANGES)
     l.same(sorted(client.devices.split(",")), ["second", "target"],
            "without -i all devices that are up, but loopback and bridges")
@@ -87,8 +88,20 @@ def devices(l, assistant, gun, second, target):
 
     def comes_again():
         second.fire(channel.segment(SERVER, CLIENT, seq=6))
+        gun.fire(channel.segment(SERVER, CLIENT, seq=5))
         return 6 in client.numbers(1)
     l.ok(lab.wait_for("the device to work again", comes_again), "and works again when it is up")
+    second.socket.close()
+    assistant.ip("link", "del", "second")
+    l.cable(assistant, ["198.18.1.3/24"], far, ["198.18.1.2/24"])
+    second = channel.Gun(far, "assistant", assistant, "second")
+
+    def comes_from_the_new_one():
+        second.fire(channel.segment(SERVER, CLIENT, seq=9))
+        gun.fire(channel.segment(SERVER, CLIENT, seq=10))
+        return 9 in client.numbers(1)
+    l.ok(lab.wait_for("the new device", comes_from_the_new_one),
+         "a device that is taken away and comes back is captured on again")
     sent = channel.Gun(assistant, "target", target, "assistant")
     sent.fire(channel.segment(SERVER, CLIENT, seq=7))
     gun.fire(channel.segment(SERVER, CLIENT, seq=8))
@@ -151,7 +164,7 @@ def main(l):
     gun = channel.Gun(target, "assistant", assistant, "target")
     kernel_filter(l, assistant, gun)
     lengths(l, assistant, gun)
-    devices(l, assistant, gun, channel.Gun(second, "assistant", assistant, "second"), target)
+    devices(l, assistant, gun, target, second)
     l.processes[-1].stop()
     filters(l, assistant, gun)
     readdress(l, assistant, gun)

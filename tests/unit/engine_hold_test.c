@@ -111,6 +111,21 @@ static void held_session_needs_no_memory_while_its_response_is_open(void **state
     ENDED(w, TB_VERDICT_HELD, 1);
 }
 
+static void what_comes_behind_the_farewell_is_still_read(void **state)
+{
+    struct world *w = *state;
+    struct session *s = SESSION(w, {.request = 100, .response = 50});
+    s->script.end.client = TB_END_FIN;
+    s->script.end.client_rst = true; /* there, it was refused */
+    s->server.step[s->server.count++] =
+        (struct fake_step){.after = 100, .after_fin = true, .delay_us = SECONDS / 2, .reply = 300};
+
+    world_run(w);
+    assert_int_equal(seen.unasked_bytes, 300);
+    assert_false(world_conn(w, 0)->reset_by_client);
+    ENDED(w, TB_VERDICT_HELD, 1);
+}
+
 static enum tb_response_status leave(struct tb_session *s)
 {
     (void) s;
@@ -456,6 +471,7 @@ int main(void)
         HOLD_TEST(captured_end_is_not_played),
         HOLD_TEST(captured_close_of_the_server_is_not_waited_for),
         HOLD_TEST(held_session_needs_no_memory_while_its_response_is_open),
+        HOLD_TEST(what_comes_behind_the_farewell_is_still_read),
         HOLD_TEST(module_may_leave_earlier),
         HOLD_TEST(module_may_leave_while_a_response_is_awaited),
         HOLD_TEST(held_sessions_leave_when_the_duration_is_over),
