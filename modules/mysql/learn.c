@@ -526,15 +526,15 @@ static void cut_rest(struct learner *s, struct tb_learn *l, uint64_t end)
 {
     struct tb_mysql_command *c = s->dialogue ? s->dialogue : s->infile;
 
-    if (end <= s->cut_at)
+    bool sendable = c != NULL || !s->how.compressed;
+    if (end <= s->cut_at || !sendable)
         return;
-    if (s->dialogue) {
+    if (s->dialogue)
         choose_password(s, c);
-    } else if (!c && (c = add_command(s, l, 0)) == NULL) {
+    else if (!c)
+        c = add_command(s, l, 0);
+    if (!c)
         return;
-    } else if (s->how.compressed && !s->infile) {
-        return; /* nothing that could be sent */
-    }
     s->at[TB_CLIENT_BYTES] = end;
     cut(s, l, c);
 }

@@ -28,18 +28,23 @@ static const struct tb_mysql_command *command_of(uint64_t note)
     return (const struct tb_mysql_command *) (uintptr_t) note;
 }
 
+static void no_password(struct tb_session *s, const char *user)
+{
+    char reason[120];
+
+    count(s, TB_MYSQL_NO_PASSWORD);
+    snprintf(reason, sizeof reason,
+             "mysql: no password for user '%.40s': add it to \"users\" in --module-config", user);
+    host()->fail_reason(s, reason);
+}
+
 int tb_mysql_session_start(struct tb_session *s)
 {
     const struct tb_mysql_plan *plan = tb_mysql_plan_of(s);
-    char reason[120];
 
     if (!plan || !plan->no_password)
         return 0;
-    count(s, TB_MYSQL_NO_PASSWORD);
-    snprintf(reason, sizeof reason,
-             "mysql: no password for user '%.40s': add it to \"users\" in --module-config",
-             plan->no_password);
-    host()->fail_reason(s, reason);
+    no_password(s, plan->no_password);
     return -1;
 }
 
@@ -60,22 +65,34 @@ void tb_mysql_busy_end(struct tb_session *s, void *busy)
 
 /* --- prepared statements ---------------------------------------------------------------------- */
 
-/* Where the target's id of a slot is kept; NULL: memory is out. */
-static uint32_t *id_of(struct tb_mysql_session *session, uint16_t slot)
+/* The target's id for a slot; 0: not known (yet). */
+static uint32_t id_of(const struct tb_mysql_session *session, uint16_t slot)
 {
     if (slot < TB_MYSQL_SLOTS)
-        return &session->ids[slot];
+        return session->ids[slot];
+    uint32_t i = slot - TB_MYSQL_SLOTS;
+    return i < session->more_count ? session->more[i] : 0;
+}
+
+/* 0 or -1: memory is out. */
+static int set_id(struct tb_mysql_session *session, uint16_t slot, uint32_t id)
+{
+    if (slot < TB_MYSQL_SLOTS) {
+        session->ids[slot] = id;
+        return 0;
+    }
     uint32_t i = slot - TB_MYSQL_SLOTS;
     if (i >= session->more_count) {
         uint32_t count = 2 * i + 32;
         uint32_t *more = realloc(session->more, count * sizeof *more);
         if (!more)
-            return NULL;
+            return -1;
         memset(more + session->more_count, 0, (count - session->more_count) * sizeof *more);
         session->more = more;
         session->more_count = count;
     }
-    return &session->more[i];
+    session->more[i] = id;
+    return 0;
 }
 
 static void forget_statements(struct tb_mysql_session *session)
@@ -127,22 +144,19 @@ static enum tb_request_action about_statement(struct tb_session *s,
                                               const struct tb_mysql_command *c,
                                               const struct tb_request_info *req)
 {
-    struct tb_mysql_session *session = host()->session_state(s);
-    const uint32_t *id = id_of(session, c->slot);
-
-    if (!id)
-        return failed(s);
-    bool as_text = *id == TB_MYSQL_AS_TEXT_ID && c->code == TB_COM_STMT_EXECUTE;
+    const struct tb_mysql_session *session = host()->session_state(s);
+    uint32_t id = id_of(session, c->slot);
+    bool as_text = id == TB_MYSQL_AS_TEXT_ID && c->code == TB_COM_STMT_EXECUTE;
     if (as_text)
         return host()->send_kept(s, c->prepare->query, c->prepare->query_len) < 0
                    ? failed(s)
                    : TB_REQUEST_REPLACED;
-    if (*id >= TB_MYSQL_AS_TEXT_ID) {
+    if (id >= TB_MYSQL_AS_TEXT_ID) {
         count(s, TB_MYSQL_NOT_PREPARED);
         return TB_REQUEST_SKIP;
     }
-    if (*id != 0)
-        return send_with_id(s, c, req, *id);
+    if (id != 0)
+        return send_with_id(s, c, req, id);
     if ((c->flags & TB_COMMAND_LAST) && session->is_mariadb)
         return send_plain(s, c); /* knows what "the last one" means */
     return TB_REQUEST_WAIT;
@@ -150,12 +164,7 @@ static enum tb_request_action about_statement(struct tb_session *s,
 
 static enum tb_request_action prepare(struct tb_session *s, const struct tb_mysql_command *c)
 {
-    uint32_t *id = id_of(host()->session_state(s), c->slot);
-
-    if (!id)
-        return failed(s);
-    *id = 0;
-    return send_plain(s, c);
+    return set_id(host()->session_state(s), c->slot, 0) < 0 ? failed(s) : send_plain(s, c);
 }
 
 /* The packets of a local file, with the numbers that the target expects. */
@@ -196,6 +205,27 @@ static enum tb_request_action infile_data(struct tb_session *s, const struct tb_
     return rc < 0 ? failed(s) : TB_REQUEST_REPLACED;
 }
 
+/* Of a file, sessions lacking a password or a MariaDB have been refused before; of live traffic it
+ * is known only now. */
+static enum tb_request_action log_in(struct tb_session *s, const struct tb_mysql_command *c)
+{
+    if (c->login->password)
+        return tb_mysql_dialogue_request(s, c);
+    no_password(s, c->login->user);
+    return TB_REQUEST_FAIL;
+}
+
+static enum tb_request_action bulk_execute(struct tb_session *s, const struct tb_mysql_command *c,
+                                           const struct tb_request_info *req)
+{
+    const struct tb_mysql_session *session = host()->session_state(s);
+
+    if (c->slot != TB_MYSQL_NO_SLOT && (session->extended & TB_MARIADB_BULK))
+        return about_statement(s, c, req);
+    host()->fail_reason(s, "mysql: COM_STMT_BULK_EXECUTE needs a MariaDB");
+    return TB_REQUEST_FAIL;
+}
+
 enum tb_request_action tb_mysql_request(struct tb_session *s, const struct tb_request_info *req)
 {
     const struct tb_mysql_command *c = req ? command_of(req->note) : NULL;
@@ -210,10 +240,12 @@ enum tb_request_action tb_mysql_request(struct tb_session *s, const struct tb_re
     }
     switch (c->code) {
     case TB_COM_LOGIN:
-        return tb_mysql_dialogue_request(s, c);
+        return log_in(s, c);
     case TB_COM_CHANGE_USER:
         forget_statements(host()->session_state(s));
-        return tb_mysql_dialogue_request(s, c);
+        return log_in(s, c);
+    case TB_COM_STMT_BULK_EXECUTE:
+        return bulk_execute(s, c, req);
     case TB_COM_RESET_CONNECTION:
         forget_statements(host()->session_state(s));
         return send_plain(s, c);
@@ -244,6 +276,15 @@ static enum tb_response_status judge(struct tb_session *s, const struct tb_mysql
     return TB_RESPONSE_MISMATCH;
 }
 
+/* What stands for the statement from now on. */
+static uint32_t id_prepared(const struct tb_mysql_command *c, const struct tb_mysql_answer *a)
+{
+    if (!a->outcome.error)
+        return a->statement;
+    bool as_text = a->outcome.error == ER_UNSUPPORTED_PS && c->query;
+    return as_text ? TB_MYSQL_AS_TEXT_ID : TB_MYSQL_NOT_PREPARED_ID;
+}
+
 /* The answer to `c` is complete. */
 static enum tb_response_status complete(struct tb_session *s, struct tb_mysql_busy *busy,
                                         const struct tb_mysql_command *c)
@@ -252,13 +293,8 @@ static enum tb_response_status complete(struct tb_session *s, struct tb_mysql_bu
     const struct tb_mysql_outcome seen = busy->answer.outcome;
     bool wanted_infile = busy->wanted_infile;
 
-    if (c->code == TB_COM_STMT_PREPARE) {
-        uint32_t *id = id_of(session, c->slot);
-        if (id)
-            *id = !seen.error                                   ? busy->answer.statement
-                  : seen.error == ER_UNSUPPORTED_PS && c->query ? TB_MYSQL_AS_TEXT_ID
-                                                                : TB_MYSQL_NOT_PREPARED_ID;
-    }
+    if (c->code == TB_COM_STMT_PREPARE)
+        set_id(session, c->slot, id_prepared(c, &busy->answer));
     session->infile_refused = c->expected.infile && !seen.infile;
     session->infile_seq = (uint8_t) (busy->answer.seq + 1);
     tb_mysql_report_latency(s, c);

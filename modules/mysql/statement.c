@@ -63,12 +63,12 @@ static const char *skip_quoted(const char *at, const char *end)
     char quote = *at++;
 
     for (; at < end; at++) {
-        if (*at == '\\' && quote != '`' && at + 1 < end)
+        bool escapes = *at == '\\' && quote != '`';
+        bool doubled = *at == quote && at + 1 < end && at[1] == quote; /* stands for itself */
+        if (at + 1 < end && (escapes || doubled))
             at++;
-        else if (*at == quote && (at + 1 == end || at[1] != quote))
-            return at + 1;
         else if (*at == quote)
-            at++; /* doubled: stands for itself */
+            return at + 1;
     }
     return end;
 }
@@ -96,12 +96,13 @@ struct tb_mysql_token tb_mysql_token_next(const char **at, const char *end)
     const char *p = *at;
     struct tb_mysql_token t = {TB_TOKEN_END, p, 0, false};
 
-    for (const char *before = NULL; p != before;) {
+    const char *before;
+    do {
         before = p;
         while (p < end && is_space(*p))
             p++;
         p = skip_comment(p, end);
-    }
+    } while (p != before);
     t.space_before = p != *at;
     t.text = p;
     if (p == end) {
@@ -177,6 +178,7 @@ size_t tb_mysql_fingerprint(const char *sql, size_t len, char out[TB_MYSQL_FINGE
     unsigned list = 0; /* literals in a row, with commas between */
     bool comma = false;
 
+    out[0] = '\0';
     while (!t.full) {
         struct tb_mysql_token k = tb_mysql_token_next(&at, end);
         if (k.kind == TB_TOKEN_END)

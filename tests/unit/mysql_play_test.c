@@ -271,6 +271,18 @@ static void session_without_password_is_not_started(void **state)
     assert_non_null(strstr(p->s.reason, "no password for user 'app'"));
 }
 
+/* Live traffic: the session had started when its log-in came. */
+static void login_without_password_ends_the_session(void **state)
+{
+    struct play *p = *state;
+    struct tb_mysql_command c = login_of(p);
+    p->login.password = NULL;
+    greeted(p, "9.7.4", caps, "mysql_native_password");
+    assert_int_equal(say(p, &c, NULL), TB_REQUEST_FAIL);
+    assert_non_null(strstr(p->s.reason, "no password for user 'app'"));
+    assert_int_equal(p->s.sent_len, 0);
+}
+
 static void bulk_needs_a_mariadb(void **state)
 {
     struct play *p = *state;
@@ -640,6 +652,7 @@ int main(void)
         TEST(login_refused_as_captured_is_fine),
         TEST(plugin_that_is_not_supported_is_named),
         TEST(session_without_password_is_not_started),
+        TEST(login_without_password_ends_the_session),
         TEST(bulk_needs_a_mariadb),
         TEST(old_mysql_gets_no_attributes_when_users_change),
         TEST(statement_ids_are_the_targets),
