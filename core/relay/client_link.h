@@ -60,14 +60,13 @@ struct tb_relay_link {
     enum tb_relay_link_state state;
     int fd; /* -1: none */
     struct tb_tls *tls;
-    uint64_t due_us;                    /* DOWN: next try; RUNNING: next PING; else: end of
-                                         * patience */
+    uint64_t due_us; /* DOWN: next try; RUNNING: next PING; else: until then it must be running */
     uint64_t hello_us, up_us, heard_us; /* HELLO sent, WELCOME came, last byte came */
     uint64_t backoff_us;
     uint32_t pings, pongs; /* of this connection */
 
     uint8_t *in;       /* received bytes: [begin, end) are not taken yet */
-    size_t begin, end; /* frame border; */
+    size_t begin, end; /* `begin`: of a frame, or of what will be one */
     size_t frame_end;  /* 0, or that of the RECORDS frame `reader` is in */
     struct tb_relay_reader reader;
     bool more;    /* the socket may have more, the last read did not empty it */
