@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check/sight.h"
 #include "intercept/readdress.h"
 #include "packet/frame.h"
 #include "packet/linktype.h"
@@ -74,7 +75,10 @@ static void parse(const uint8_t *data, uint32_t size)
 {
     struct tb_ip ip;
     struct tb_segment seg;
+    struct tb_sight sight = {.kind = TB_SIGHT_TCP};
 
+    if (tb_sight_parse(data, size, &sight)) /* what ICMP quotes, too */
+        check(sight.kind == TB_SIGHT_TCP || sight.dport == 0);
     if (tb_ip_parse(data, size, &ip) == 0) {
         check_within(ip.payload, ip.payload_len, data, size);
         readdress(&ip, data, size);

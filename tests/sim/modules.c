@@ -45,7 +45,7 @@ static int session_start(struct tb_session *ts)
     struct conn *k = watch_start(s, ts->worker, ts->user);
 
     if (ts->user->plays == 1 && tb_rng_below(&s->rng, 2)) {
-        c->iss = (uint32_t) -between(&s->rng, 1, k->t->wire_len + 50);
+        c->iss = (uint32_t) -between(&s->rng, 2, k->t->wire_len + 50);
         k->isn_is_ours = true;
     }
     if (tb_rng_below(&s->rng, 3) == 0 && ts->user->plays == 1)

@@ -124,7 +124,9 @@ static void send_syn_ack(struct peer *p)
     stamp(p, &g);
     uint64_t room = app_room(p);
     g.window = (uint16_t) (room < 65535 ? room : 65535);
-    p->edge = p->promised = g.window;
+    p->edge = g.window;
+    if (p->promised < p->edge)
+        p->promised = p->edge;
     transmit(p, &g);
 }
 

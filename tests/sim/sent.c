@@ -9,7 +9,8 @@ enum {
     RTO_LOST_SYN_US = 3000000,
     RTO_LEAST_US = 200000,
     RTO_MOST_US = 60000000,
-    SLACK_US = 1000
+    SLACK_US = 1000,
+    BEHIND_US = 10000 /* timers wait that long while received packets wait unread */
 };
 
 static uint64_t longest_rto_us(const struct conn *c)
@@ -18,8 +19,6 @@ static uint64_t longest_rto_us(const struct conn *c)
 
     if (c->rto_us)
         most = 2 * c->rto_us;
-    else if (c->has_probed)
-        most *= 4;
     else if (c->syns > 1 || c->again) { /* perhaps nothing could be timed yet (Karn) */
         uint64_t syn = 5 * (c->open_us - c->start_us) + RTO_LOST_SYN_US;
         uint64_t untimed = c->syns > 1 ? syn : 0;
@@ -29,7 +28,9 @@ static uint64_t longest_rto_us(const struct conn *c)
     } else if (c->max == c->edge && c->flight_us >= c->edge_us + RTO_LEAST_US) {
         most *= 2; /* sent when waiting for a larger window had timed out */
     }
-    return (most < RTO_MOST_US ? most : RTO_MOST_US) + SLACK_US;
+    if (c->has_probed && !c->rto_us)
+        most *= 4;
+    return (most < RTO_MOST_US ? most : RTO_MOST_US) + SLACK_US + BEHIND_US;
 }
 
 static uint64_t shortest_rto_us(const struct conn *c)
@@ -40,7 +41,7 @@ static uint64_t shortest_rto_us(const struct conn *c)
         least = RTO_LEAST_US;
 
     if (c->rto_us)
-        least = 2 * c->rto_us;
+        least = 2 * (c->rto_us > BEHIND_US ? c->rto_us - BEHIND_US : 0);
     least = least < RTO_MOST_US ? least : RTO_MOST_US;
     return least > SLACK_US ? least - SLACK_US : 0;
 }
@@ -69,10 +70,18 @@ void sent_check_timer(struct conn *c)
                  (unsigned long long) waited, (unsigned long long) longest_rto_us(c));
 }
 
+/* RFC 6928. */
+static uint64_t initial_window(const struct conn *c)
+{
+    uint64_t most = 2u * c->mss > 14600 ? 2u * c->mss : 14600;
+
+    return 10u * c->mss < most ? 10u * c->mss : most;
+}
+
 /* What fits the window and the initial congestion window goes out at once. */
 void sent_check_window_used(struct conn *c)
 {
-    uint64_t end = known_end(c), right = c->una + (c->mss > 1460 ? 14600 : 10u * c->mss);
+    uint64_t end = known_end(c), right = c->una + initial_window(c);
 
     if (!c->s->weather.clean || !c->open || c->again || c->syns > 1 || c->rst || c->rst_sent ||
         c->verdict != TB_VERDICT_NONE || end <= c->max || c->b.fault == FAULT_SHRINK)
@@ -176,7 +185,7 @@ static void check_ack(struct conn *c, const struct seg *g)
     c->last_ack_out = ack;
     c->unacked = 0;
     c->ack_by_us = SIM_NONE;
-    c->ack_now = false;
+    c->ack_now = c->again_owed = false;
 }
 
 /* --- data ------------------------------------------------------------------------------------- */
@@ -363,9 +372,14 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
     uint64_t edge = c->s->weather.fifo && c->b.fault != FAULT_SHRINK ? c->edge : c->edge_most;
 
     check_bytes(c, g, from);
-    if (to > c->max && to > edge)
+    if (to > c->max && to > edge && !c->fuzzy)
         sim_fail(c->s, c, "sends up to %llu, the window ends at %llu", (unsigned long long) to,
                  (unsigned long long) edge);
+    /* Slow start: an initial window, and as much more as was acknowledged (RFC 3465). */
+    uint64_t most = initial_window(c) + c->una + 3u * c->mss;
+    if (to > c->max && c->again == 0 && to - c->una > most)
+        sim_fail(c->s, c, "%llu bytes in flight, slow start allows %llu",
+                 (unsigned long long) (to - c->una), (unsigned long long) most);
     for (uint32_t i = 0; i < c->t->count; i++)
         if (c->t->req[i].wire_from >= c->max && c->t->req[i].wire_from < to && !c->begun_us[i])
             check_due(c, i);
@@ -379,7 +393,7 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
     if ((g->flags & TB_TCP_FIN) && !c->fin_sent) {
         check_fin_due(c);
         c->fin_sent = true;
-        c->fin_sent_us = c->s->now_us;
+        c->is_passive = c->fin;
     }
     if (end > c->max)
         c->max = end;
@@ -413,6 +427,8 @@ static void sent_rst(struct conn *c, const struct seg *g)
     if (c->rst_sent || c->refused || (g->seq == 0 && c->iss + 1 + (uint32_t) c->max != 0) ||
         (c->recovers && !(g->flags & TB_TCP_ACK) && g->seq == c->recover_seq))
         return; /* of a stray, or of an older connection */
+    if (!c->open && (g->flags & TB_TCP_ACK))
+        return; /* to somebody who calls us */
     if (!c->open) {
         if (!c->recovers && g->seq != c->iss + 1)
             sim_fail(c->s, c, "a RST at another number than the SYN's");
@@ -453,6 +469,8 @@ void watch_sent(struct sim *s, const uint8_t *data, uint32_t len)
         sent_rst(c, &g);
         return;
     }
+    if (c->fuzzy)
+        c->rst = false; /* it was not where the client was */
     if (!c->open || c->rst || c->rst_sent || c->refused) {
         sim_fail(s, c, "a segment of a connection that is not open");
         return;

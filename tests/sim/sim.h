@@ -83,7 +83,6 @@ struct weather {
     uint32_t twice;      /* per million */
     uint32_t corrupt;    /* per million */
     uint32_t cut_off;    /* per million, to the client: arrives without its end */
-    uint32_t refused;    /* per million: the device takes no frame now (ENOBUFS) */
     uint64_t dark_us[2]; /* partition: from, to (0, 0: none) */
     unsigned dark_ways;  /* bit 0: to the server, bit 1: to the client */
     uint32_t mtu;

@@ -132,9 +132,11 @@ void watch_turn_over(struct sim *s)
             sim_fail(s, c, "an ACK that was due at once did not come");
         if (c->must_retransmit && !is_over(c))
             sim_fail(s, c, "no fast retransmission at the third duplicate ACK");
+        if (c->again_owed && !c->rst_sent && c->slot->conn == c)
+            sim_fail(s, c, "a FIN that came again in TIME-WAIT was not acknowledged");
         if (c->rst_owed)
             sim_fail(s, c, "a stray was not answered");
-        c->ack_now = c->must_retransmit = c->rst_owed = false;
+        c->ack_now = c->must_retransmit = c->rst_owed = c->again_owed = false;
         sent_check_window_used(c);
     }
 }
@@ -446,6 +448,15 @@ static void note_stray(struct conn *c, const struct seg *g)
     look_at(c);
 }
 
+/* Only while the user has not gone on to another pair. */
+static void owe_again(struct conn *c)
+{
+    if (c->user->generation != c->slot->generation || c->fuzzy || c->t->end == END_ABANDON)
+        return;
+    c->again_owed = true;
+    look_at(c);
+}
+
 void watch_received(struct sim *s, const uint8_t *data, uint32_t len)
 {
     struct seg g;
@@ -469,4 +480,6 @@ void watch_received(struct sim *s, const uint8_t *data, uint32_t len)
         received_before_open(c, &g);
     else if (!(c->fin && c->fin_sent && c->una == c->max))
         received_open(c, &g);
+    else if (!c->is_passive && (g.len > 0 || (g.flags & TB_TCP_FIN)) && !(g.flags & TB_TCP_RST))
+        owe_again(c);
 }

@@ -20,8 +20,7 @@ struct conn {
     const struct tb_worker *worker;
     const struct tb_user *user;
     struct behaviour b;
-    uint32_t play;    /* of the user: 1, 2, … */
-    uint64_t arrival; /* its number in the schedule */
+    uint32_t play; /* of the user: 1, 2, … */
     unsigned deaf_syns;
     bool isn_is_ours;
 
@@ -34,7 +33,6 @@ struct conn {
     /* the handshake */
     uint32_t iss, irs;
     uint32_t syns;
-    uint64_t syn_gap_us;
     bool recovers;        /* an old connection answered: half-open recovery … */
     uint32_t recover_seq; /* … by a RST with this number */
     bool open;            /* a SYN-ACK came */
@@ -58,7 +56,6 @@ struct conn {
     uint64_t
         done_us[SIM_REQUESTS + 1]; /* when the response was complete; [SIM_REQUESTS]: greeting */
     uint32_t ts_recent, last_tsval_out;
-    bool any_ts_out;
 
     /* ACKs owed */
     uint64_t unacked;
@@ -73,8 +70,10 @@ struct conn {
     uint64_t una, max, edge, edge_most, wnd_most, edge_us;
     uint32_t wl1;
     bool fin_sent, rst_sent;
-    bool rst_owed; /* to a stray */
-    uint64_t fin_sent_us, rst_sent_us, last_out_us;
+    bool rst_owed;   /* to a stray */
+    bool is_passive; /* the server's FIN came before ours went out: no TIME-WAIT */
+    bool again_owed; /* an ACK of a FIN that came again in TIME-WAIT */
+    uint64_t rst_sent_us, last_out_us;
     uint64_t begun_us[SIM_REQUESTS]; /* first byte of the request sent */
     uint64_t least_us[SIM_REQUESTS]; /* it was not queued before that */
     uint64_t last_ack_us;            /* when the peer last moved things on */

@@ -438,6 +438,79 @@ static void many_small_chunks_are_fine(void **state)
     feed(&m, "0\r\n\r\n", TB_HTTP_DONE);
 }
 
+/* --- what only watchers see ------------------------------------------------------------------- */
+
+static struct tb_http_message watched_head(const char *head, bool watch)
+{
+    struct tb_http_message m;
+    size_t used;
+    tb_http_begin_response(&m, TB_HTTP_OTHER, false);
+    if (watch)
+        tb_http_watch(&m);
+    for (size_t at = 0; at < strlen(head); at++) /* byte by byte: nothing is looked at twice */
+        tb_http_feed(&m, (const uint8_t *) head + at, 1, &used);
+    return m;
+}
+
+static void watcher_sees_what_the_connection_and_the_body_are(void **state)
+{
+    const char *head = "HTTP/1.1 200 OK\r\nconnection: x, Close\r\n"
+                       "Content-Type: Text/Event-Stream; charset=utf-8\r\n"
+                       "Sec-WebSocket-Accept:  s3pPLMBiTxaQ9kYGzzhZRbK+xOo= \r\n"
+                       "Transfer-Encoding: chunked\r\n\r\n";
+    struct tb_http_message m = watched_head(head, true);
+    assert_true(m.flags & TB_HTTP_CLOSE);
+    assert_true(m.flags & TB_HTTP_EVENTS);
+    assert_true(m.flags & TB_HTTP_CHUNKED);
+    assert_true(tb_http_closes(&m));
+    const char *accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    assert_int_equal(m.accept, tb_http_hash((const uint8_t *) accept, strlen(accept)));
+    m = watched_head(head, false);
+    assert_false(m.flags & (TB_HTTP_CLOSE | TB_HTTP_EVENTS));
+    assert_int_equal(m.accept, 0);
+    m = watched_head("HTTP/1.1 200 OK\r\nContent-Type: text/event-streams\r\n\r\n", true);
+    assert_false(m.flags & TB_HTTP_EVENTS);
+}
+
+static void old_servers_close_unless_they_say_otherwise(void **state)
+{
+    struct tb_http_message m = watched_head("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", true);
+    assert_true(tb_http_closes(&m));
+    m = watched_head("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+                     true);
+    assert_false(tb_http_closes(&m));
+    m = watched_head("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true);
+    assert_false(tb_http_closes(&m));
+}
+
+static void collect(void *ctx, const struct tb_http_message *m, const uint8_t *data, size_t len,
+                    bool part_end)
+{
+    char *text = ctx;
+    strncat(text, (const char *) data, len);
+    if (part_end)
+        strcat(text, "|");
+}
+
+static void body_can_be_read_without_its_framing_and_resumed_between_chunks(void **state)
+{
+    char text[32] = "";
+    const struct tb_http_sink sink = {collect, text};
+    const char *parts[] = {"3\r\nabc\r\n2", "\r\nde\r\n", "1\r\nf\r\n0\r\n\r\n"};
+    struct tb_http_message m;
+    size_t used;
+    tb_http_resume(&m, true);
+    for (unsigned i = 0; i < 3; i++) {
+        enum tb_http_event event =
+            tb_http_feed_to(&m, (const uint8_t *) parts[i], strlen(parts[i]), &used, &sink);
+        assert_int_equal(event, i < 2 ? TB_HTTP_MORE : TB_HTTP_DONE);
+        assert_int_equal(tb_http_between_chunks(&m), i == 1);
+        if (i == 1)
+            tb_http_resume(&m, true);
+    }
+    assert_string_equal(text, "abc|de|f|");
+}
+
 static void state_stays_small(void **state)
 {
     assert_in_range(sizeof(struct tb_http_message), 1, 64);
@@ -471,6 +544,9 @@ int main(void)
         cmocka_unit_test(hole_elsewhere_loses_the_framing),
         cmocka_unit_test(endless_heads_are_refused),
         cmocka_unit_test(many_small_chunks_are_fine),
+        cmocka_unit_test(watcher_sees_what_the_connection_and_the_body_are),
+        cmocka_unit_test(old_servers_close_unless_they_say_otherwise),
+        cmocka_unit_test(body_can_be_read_without_its_framing_and_resumed_between_chunks),
         cmocka_unit_test(state_stays_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
