@@ -147,10 +147,16 @@ static int open_pairs(struct tb_replay *r, const struct tb_io_setup *s, struct t
 {
     struct tb_io **tx = calloc(r->workers, sizeof(struct tb_io *));
     struct tb_io **rx = calloc(r->workers, sizeof(struct tb_io *));
-    int rc = tx && rx ? 0 : tb_err_set(err, -ENOMEM, "out of memory");
     bool received = false;
     uint32_t joined = 0;
+    int rc = 0;
 
+    if (!tx || !rx) {
+        tb_err_set(err, -ENOMEM, "out of memory");
+        free(tx);
+        free(rx);
+        return -ENOMEM;
+    }
     for (uint32_t w = 0; w < r->workers && rc == 0; w++)
         rc = r->options->pcap_send ? tb_link_open(s, &tx[w], err) : tb_raw_open(s, &tx[w], err);
     if (rc == 0)
@@ -160,7 +166,7 @@ static int open_pairs(struct tb_replay *r, const struct tb_io_setup *s, struct t
         rc = tb_io_join(tx[joined], rx[joined], &r->ios[joined], err);
         joined += rc == 0;
     }
-    for (uint32_t w = joined; tx && w < r->workers; w++)
+    for (uint32_t w = joined; w < r->workers; w++)
         tb_io_close(tx[w]);
     for (uint32_t w = joined; received && w < r->workers; w++)
         tb_io_close(rx[w]);

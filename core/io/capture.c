@@ -6,6 +6,7 @@
 #include "io/backends.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -188,6 +189,9 @@ int tb_capture_open(const struct tb_io_setup *s, const char *device, struct tb_i
     struct capture_group *g = NULL;
     uint32_t opened = 0;
     int fanout = -1;
+    if (if_nametoindex(device) ==
+        0) /* a typo is to be named before anything that follows from it */
+        return tb_err_set(err, -ENODEV, "there is no device %s to capture on", device);
     int e = group_new(s, &g, err);
     if (e)
         return e;

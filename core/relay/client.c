@@ -317,7 +317,7 @@ int tb_relay_client_open(const struct tb_relay_client_setup *s, struct tb_io **o
     struct tb_relay_shared *sh = NULL;
     int rc = shared_new(s, s->workers * each, &sh, err);
 
-    if (rc < 0)
+    if (!sh)
         return rc;
     struct pollfd *polls = calloc((size_t) s->workers * each * s->server_count, sizeof *polls);
     rc = polls ? 0 : -ENOMEM;

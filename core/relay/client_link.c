@@ -512,8 +512,8 @@ int tb_relay_link_init(struct tb_relay_link *l, struct tb_relay_shared *shared, 
         .backoff_us = TB_RELAY_LINK_BACKOFF_MIN_US,
         .in = malloc(IN_BYTES),
         .out = malloc(OUT_BYTES),
-        .dropped = dropped,
     };
+    l->dropped = dropped;
     memcpy(&l->rng.state, shared->hello.run, sizeof l->rng.state);
     l->rng.state += (uint64_t) peer << 32 | index;
     return l->in && l->out ? 0 : -ENOMEM;

@@ -24,9 +24,7 @@ void tb_tcp_rtt_sample(struct tb_tcp *c, uint64_t rtt_us)
     }
     uint32_t delta = r > c->srtt_us ? r - c->srtt_us : c->srtt_us - r;
     c->rttvar_us = (uint32_t) ((3 * (uint64_t) c->rttvar_us + delta) / 4);
-    c->srtt_us = (uint32_t) ((7 * (uint64_t) c->srtt_us + r) / 8);
-    if (c->srtt_us == 0)
-        c->srtt_us = 1;
+    c->srtt_us = (uint32_t) ((7 * (uint64_t) c->srtt_us + r) / 8); /* both at least 1 */
 }
 
 uint64_t tb_tcp_rto_us(const struct tb_tcp *c, unsigned backoff)

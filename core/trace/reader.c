@@ -141,19 +141,3 @@ size_t tb_reader_fill(struct tb_reader *r, size_t want, const uint8_t **data)
     *data = r->buf;
     return r->end;
 }
-
-uint64_t tb_reader_skip(struct tb_reader *r, uint64_t n)
-{
-    uint64_t skipped = 0;
-    while (skipped < n) {
-        const uint8_t *data;
-        uint64_t have = tb_reader_peek(r, 1, &data);
-        if (have == 0)
-            break;
-        if (have > n - skipped)
-            have = n - skipped;
-        tb_reader_consume(r, (size_t) have);
-        skipped += have;
-    }
-    return skipped;
-}

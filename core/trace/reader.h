@@ -52,7 +52,4 @@ static inline void tb_reader_consume(struct tb_reader *r, size_t n)
     r->begin += n;
 }
 
-/* Move on by `n` bytes or to the end; how many bytes that was. */
-uint64_t tb_reader_skip(struct tb_reader *r, uint64_t n);
-
 #endif

@@ -64,7 +64,7 @@ static void read_types(struct tb_mysql_in *in, struct values *v, uint64_t keep,
     }
 }
 
-/* Move behind the values from `first` on, up to `last`; those in `absent` have none. */
+/* Move behind the first `last` values; of those in `absent` none were sent. */
 static void skip_values(struct tb_mysql_in *in, const struct values *v, uint64_t last,
                         uint64_t absent)
 {

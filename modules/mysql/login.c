@@ -13,7 +13,7 @@ enum {
     MARIADB_COLLATION_FIRST = 576 /* NOPAD and UCA-14.0.0 */
 };
 
-/* Plugins that the packet's form depends on are the target's; these we never agree to. */
+/* These we never agree to: the session would not be plain MySQL any more. */
 static const uint32_t never = TB_MYSQL_COMPRESS | TB_MYSQL_SSL | TB_MYSQL_ZSTD |
                               TB_MYSQL_QUERY_ATTRIBUTES | TB_MYSQL_MULTI_FACTOR;
 /* And these always, because the log-in is ours. */

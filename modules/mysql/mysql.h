@@ -86,7 +86,6 @@ struct tb_mysql_plan {
 enum { TB_MYSQL_STATEMENTS = 4096 };
 uint32_t tb_mysql_statement(const char *fingerprint);
 const char *tb_mysql_statement_text(uint32_t statement);
-uint32_t tb_mysql_statement_count(void);
 void tb_mysql_statements_free(void);
 
 void *tb_mysql_learn_begin(struct tb_learn *l);

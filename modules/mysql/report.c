@@ -58,11 +58,6 @@ const char *tb_mysql_statement_text(uint32_t statement)
     return texts[statement < text_count ? statement : 0];
 }
 
-uint32_t tb_mysql_statement_count(void)
-{
-    return text_count;
-}
-
 void tb_mysql_statements_free(void)
 {
     while (text_count > 1)

@@ -70,10 +70,18 @@ void sent_check_timer(struct conn *c)
                  (unsigned long long) waited, (unsigned long long) longest_rto_us(c));
 }
 
+/* RFC 6928. */
+static uint64_t initial_window(const struct conn *c)
+{
+    uint64_t most = 2u * c->mss > 14600 ? 2u * c->mss : 14600;
+
+    return 10u * c->mss < most ? 10u * c->mss : most;
+}
+
 /* What fits the window and the initial congestion window goes out at once. */
 void sent_check_window_used(struct conn *c)
 {
-    uint64_t end = known_end(c), right = c->una + (c->mss > 1460 ? 14600 : 10u * c->mss);
+    uint64_t end = known_end(c), right = c->una + initial_window(c);
 
     if (!c->s->weather.clean || !c->open || c->again || c->syns > 1 || c->rst || c->rst_sent ||
         c->verdict != TB_VERDICT_NONE || end <= c->max || c->b.fault == FAULT_SHRINK)
@@ -367,6 +375,11 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
     if (to > c->max && to > edge && !c->fuzzy)
         sim_fail(c->s, c, "sends up to %llu, the window ends at %llu", (unsigned long long) to,
                  (unsigned long long) edge);
+    /* Slow start: an initial window, and as much more as was acknowledged (RFC 3465). */
+    uint64_t most = initial_window(c) + c->una + 3u * c->mss;
+    if (to > c->max && c->again == 0 && to - c->una > most)
+        sim_fail(c->s, c, "%llu bytes in flight, slow start allows %llu",
+                 (unsigned long long) (to - c->una), (unsigned long long) most);
     for (uint32_t i = 0; i < c->t->count; i++)
         if (c->t->req[i].wire_from >= c->max && c->t->req[i].wire_from < to && !c->begun_us[i])
             check_due(c, i);
