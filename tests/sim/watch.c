@@ -437,7 +437,7 @@ static void note_stray(struct conn *c, const struct seg *g)
 {
     struct sim *s = c->s;
 
-    if (s->stray_us + SEC < s->now_us) {
+    if (s->now_us / SEC != s->stray_us / SEC) {
         s->stray_us = s->now_us;
         s->strays = 0;
     }
