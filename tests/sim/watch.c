@@ -134,7 +134,7 @@ void watch_turn_over(struct sim *s)
             sim_fail(s, c, "no fast retransmission at the third duplicate ACK");
         if (c->again_owed && !c->rst_sent && c->slot->conn == c)
             sim_fail(s, c, "a FIN that came again in TIME-WAIT was not acknowledged");
-        if (c->rst_owed)
+        if (c->rst_owed && c->slot->conn == c)
             sim_fail(s, c, "a stray was not answered");
         c->ack_now = c->must_retransmit = c->rst_owed = c->again_owed = false;
         sent_check_window_used(c);
@@ -437,7 +437,7 @@ static void note_stray(struct conn *c, const struct seg *g)
 {
     struct sim *s = c->s;
 
-    if (s->stray_us + SEC < s->now_us) {
+    if (s->now_us / SEC != s->stray_us / SEC) {
         s->stray_us = s->now_us;
         s->strays = 0;
     }
