@@ -112,7 +112,7 @@ def killed(l):
 def stopped(l):
     """SIGSTOP of a busy tcpburn for five seconds: others are served, intercept stays small."""
     server = three.intercept(l)
-    p = l.tcpburn_start(l.test, *argv(KEEPALIVE, 200, "-a", 0, "--loop", 0, "--duration", 8,
+    p = l.tcpburn_start(l.test, *argv(KEEPALIVE, 200, "-a", 0, "-i", 100000, "--loop", 0, "--duration", 8,
                                       "-c", "198.19.1.0/24"))
     lab.wait_for("sessions", lambda: l.target.sockets("established", 80) >= 100)
     p.signal(signal.SIGSTOP)
