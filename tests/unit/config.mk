@@ -2,7 +2,7 @@
 check_PROGRAMS += tests/unit/config.test tests/unit/check.test tests/unit/check_reasons.test
 TESTS += tests/unit/config.test tests/unit/check.test tests/unit/check_reasons.test
 
-tests_unit_config_test_SOURCES = %D%/config_test.c
+tests_unit_config_test_SOURCES = %D%/config_test.c %D%/config_rig.h %D%/unit.h
 tests_unit_config_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_config_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 
