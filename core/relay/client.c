@@ -34,7 +34,7 @@ struct client_io {
     bool polled;          /* `polls` tell which sockets are ready; else any may be */
     uint32_t turn;        /* which link comes first */
     uint32_t links;       /* room for them all is allocated, so many are initialised */
-    struct pollfd *polls; /* of the links, then wake_fd */
+    struct pollfd *polls; /* of the links, then wake_fd, then also_fd */
     struct tb_relay_link link[];
 };
 
@@ -113,11 +113,12 @@ static void client_wait(struct tb_io *io, uint64_t timeout_us)
     struct client_io *c = (struct client_io *) io;
     uint64_t now_us = tb_clock_mono_us();
     uint64_t until_us = timeout_us < UINT64_MAX - now_us ? now_us + timeout_us : UINT64_MAX;
-    struct pollfd *wake = &c->polls[c->links];
+    struct pollfd *wake = &c->polls[c->links], *also = wake + 1;
 
     until_us = prepare_sleep(c, now_us, until_us, c->polls);
     *wake = (struct pollfd){.fd = c->wake_fd, .events = POLLIN};
-    c->polled = sleep_until(now_us, until_us, c->polls, c->links + 1);
+    *also = tb_backend_also(io);
+    c->polled = sleep_until(now_us, until_us, c->polls, c->links + 2);
     if (c->polled && wake->revents) {
         uint64_t wakes;
         ssize_t got = read(c->wake_fd, &wakes, sizeof wakes);
@@ -243,7 +244,7 @@ static int instance_new(struct tb_relay_shared *sh, uint32_t worker, uint32_t wo
     c->shared = sh;
     sh->users++;
     c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    c->polls = calloc(links + 1, sizeof *c->polls);
+    c->polls = calloc(links + 2, sizeof *c->polls);
     if (sh->peer_count > 1 && !(c->once = tb_relay_once_new(sh->hello.run)))
         return -ENOMEM;
     if (c->wake_fd < 0 || !c->polls)

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -439,6 +440,22 @@ static void a_wake_ends_a_wait(void **state)
     fake_stop(f);
 }
 
+static void a_further_descriptor_ends_a_wait(void **state)
+{
+    (void) state;
+    struct fake *f = fake_start(FAKE_WELCOMES, 0, NULL);
+    struct tb_relay_client_setup s = setup(&f->endpoint, 1, 1, 1);
+    struct tb_io *io;
+
+    assert_int_equal(tb_relay_client_open(&s, &io, NULL, NULL), 0);
+    io->also_fd = eventfd(1, 0);
+    for (unsigned i = 0; i < 3; i++)
+        tb_io_wait(io, UINT64_MAX);
+    close(io->also_fd);
+    tb_io_close(io);
+    fake_stop(f);
+}
+
 struct worker {
     struct tb_io *io;
     uint8_t ids[200];
@@ -535,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_channel_that_is_lost_is_made_again),
         cmocka_unit_test(what_two_servers_saw_is_taken_once),
         cmocka_unit_test(a_wake_ends_a_wait),
+        cmocka_unit_test(a_further_descriptor_ends_a_wait),
         cmocka_unit_test(workers_read_at_the_same_time),
         cmocka_unit_test(a_key_encrypts_the_channel_and_keeps_others_out),
     };
