@@ -105,7 +105,7 @@ class Run:
 
     def words(self):
         """For the person who reads a failure."""
-        keep = {k: self.figure(k) for k in ("sessions", "requests", "trace")}
+        keep = {k: self.figure(k) for k in ("sessions", "requests", "trace", "live")}
         return "%s\nexit status %s after %.1f s\n%s%s\n%s" % (
             " ".join(map(str, self.argv)), self.rc, self.seconds, self.out[-600:],
             self.err[-1500:], json.dumps(keep))
