@@ -13,8 +13,9 @@ EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captur
 	tests/servers/mysqlcapture.py tests/servers/mysqlserver.py tests/servers/mysql-clients \
 	tests/captures/mysql
 
-SYSTEM_TESTS += %D%/intercept_capture.py %D%/intercept_process.py %D%/strangers.py
+SYSTEM_TESTS += %D%/registered.py %D%/intercept_capture.py %D%/intercept_process.py %D%/strangers.py
 SYSTEM_TESTS += %D%/lost_channel.py
+SYSTEM_TESTS += %D%/tcpcopy_cli.py
 EXTRA_DIST += %D%/channel.py
 
 include tests/system/io.mk
