@@ -102,8 +102,9 @@ def mirror(l, device="copies", percent=100):
 
 
 def speak_as(l, n, to=ONLINE):
-    """The address from which programs that do not bind one reach the online host."""
-    l.client.ip("route", "replace", to + "/32", "dev", "eth0", "src", live(n))
+    """The address from which programs that do not bind one reach the online host; 0: the client
+    host's own."""
+    l.client.ip("route", "replace", to + "/32", "dev", "eth0", "src", live(n) if n else CLIENT)
 
 
 # --- live load ------------------------------------------------------------------------------------
@@ -151,10 +152,10 @@ def receive(s):
 
 
 def curl(l, n, *pages, to=ONLINE, host=None, upload=None):
-    """Pages over one connection, and an upload."""
+    """Pages over one connection, and an upload; as the client host itself when n is 0."""
     at = "http://%s/" % ("[%s]" % to if ":" in to else to)
     argv = ["curl", "-sSfg", "--max-time", lab.PATIENCE_S, "-H", "Host: online"]
-    if host is None:
+    if host is None and n:
         argv += ["--interface", (live6 if ":" in to else live)(n)]
     if upload:
         argv += ["-T", upload, at + "dav/up-%d" % n, "--next", "-sSfg", "-H", "Host: online"]
@@ -286,15 +287,6 @@ class Copy:
 
     def kill(self):
         self.process.kill()
-
-
-def refused(l, *options):
-    """A tcpcopy that should not start: its exit status and what it says."""
-    p = l.tcpburn_start(l.online, *options, program="tcpcopy")
-    try:
-        return p.wait(10), p.text()
-    except lab.LabError:
-        return None, p.text()
 
 
 # --- the oracle -----------------------------------------------------------------------------------

@@ -29,17 +29,21 @@ table netdev leaks {
         type filter hook ingress device "eth0" priority 0
         ip daddr 198.18.200.0/24 ip saddr 198.18.0.1 tcp sport 80 counter name answers accept
         ip daddr 198.18.200.0/24 counter name strangers
+        ip daddr 198.18.0.10 ip saddr 198.18.0.2 tcp sport 80 counter name strangers
         ip6 daddr fd00:20::/64 counter name strangers
     }
 }
 """
-# What the online host's own TCP sends to them: AF_PACKET does not come by here.
+# What the online host's own TCP sends to them (AF_PACKET does not come by here); and `strangers`:
+# copies that do not go to the target.
 AT_ONLINE = """
 table inet own {
     counter answers { }
+    counter strangers { }
     chain out {
         type filter hook output priority 0
         ip daddr 198.18.200.0/24 tcp sport 80 counter name answers
+        fib saddr type != local ip daddr != 198.18.0.2 counter name strangers
     }
 }
 """
@@ -76,8 +80,6 @@ def leak_is_seen(l):
 
 
 def nothing_leaks(l):
-    leak_is_seen(l)
-    l.strangers = counted(l.client, "strangers")
     for name, options in (("raw socket", []), ("link layer", ["--pcap-send"]), ("-n 2", ["-n", 2])):
         copy = four.Copy(l, *options)
         own, seen = counted(l.online, "answers"), counted(l.client, "answers")
@@ -96,8 +98,24 @@ def nothing_leaks(l):
 
 
 def no_strangers(l, name):
-    l.same(counted(l.client, "strangers") - l.strangers, 0,
+    l.same([counted(l.client, "strangers") - l.strangers, counted(l.online, "strangers")], [0, 0],
            "%s: no packet to a live client from elsewhere" % name)
+
+
+def documented_route(l):
+    """A client in the target's own network: the rule for the server's port leads it away, too."""
+    l.target.ip("route", "add", "default", "via", four.ASSISTANT, "table", 80)
+    l.target.ip("rule", "add", "from", four.TARGET, "ipproto", "tcp", "sport", 80, "lookup", 80,
+                "pref", 80)
+    copy = four.Copy(l)
+    with four.Compared(l, copy, "a client in the target's network"):
+        four.speak_as(l, 0)
+        four.curl(l, 0, *four.PAGES)
+        four.speak_as(l, 1)
+        four.curl(l, 1, *four.PAGES)
+    no_strangers(l, "a client in the target's network")
+    four.clean(l, "a client in the target's network", copy)
+    l.target.ip("rule", "del", "pref", 80)
 
 
 # --- kill -9 --------------------------------------------------------------------------------------
@@ -369,7 +387,9 @@ def main(l):
     l.intercept = three.intercept(l)
     l.client.run("nft", "-f", "-", input=AT_CLIENT)
     l.online.run("nft", "-f", "-", input=AT_ONLINE)
-    four.run_parts(l, nothing_leaks, target_killed, intercept_killed, tcpcopy_killed, memory,
+    leak_is_seen(l)
+    l.strangers = counted(l.client, "strangers")
+    four.run_parts(l, nothing_leaks, documented_route, target_killed, intercept_killed, tcpcopy_killed, memory,
                    cpu_ceiling, midstream, same_port, bad_network, holes)
     no_strangers(l, "in all of these tests")
 
