@@ -15,6 +15,7 @@ EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captur
 
 SYSTEM_TESTS += %D%/registered.py %D%/intercept_capture.py %D%/intercept_process.py %D%/strangers.py
 SYSTEM_TESTS += %D%/lost_channel.py
+SYSTEM_TESTS += %D%/tcpcopy_cli.py
 EXTRA_DIST += %D%/channel.py
 
 include tests/system/io.mk
