@@ -70,9 +70,18 @@ struct tb_live_user {
     bool is_taken;            /* plays, or its script is still needed */
 };
 
+static inline void tb_live_path(const struct tb_live_user *lu, struct tb_tcp_path *path)
+{
+    path->src = lu->key.addr[lu->client];
+    path->sport = lu->key.port[lu->client];
+    path->dst = lu->key.addr[!lu->client];
+    path->dport = lu->key.port[!lu->client];
+    path->transfer = lu->script->transfer;
+}
+
 struct tb_live; /* opaque, but for tests */
 
-/* `plan`: targets and number of workers. NULL or -ENOMEM. */
+/* 0, or -ENOMEM with words; close in either case. */
 int tb_live_open(const struct tb_live_config *config, struct tb_worker *w, struct tb_live **out,
                  struct tb_err *err);
 /* NULL is fine. After tb_worker_fini() has released what refers to scripts. */
