@@ -22,6 +22,9 @@ enum { CHANNEL_PATIENCE_US = 5000000 };
 /* Does any session's module look at what comes back? */
 static bool wants_payload(const struct tb_replay *r)
 {
+    for (uint32_t i = 0; r->live && i < r->modules.count; i++)
+        if (r->modules.loaded[i].ops.response)
+            return true;
     for (uint32_t i = 0; i < r->trace.session_count; i++)
         if (r->config.modules[r->trace.sessions[i]->module].ops->response)
             return true;
