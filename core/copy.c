@@ -150,8 +150,16 @@ static int open_files(struct tb_copy *c, struct tb_err *err)
 static int open_devices(struct tb_copy *c, struct tb_err *err)
 {
     const struct tb_tcpcopy_options *o = c->options;
+    struct tb_tap_service *services = calloc(o->run.transfer_count, sizeof *services);
+
+    if (!services)
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    for (uint32_t i = 0; i < o->run.transfer_count; i++)
+        services[i] = (struct tb_tap_service){c->services[i].addr, c->services[i].any_addr,
+                                              c->services[i].port};
+    c->tap_services = services;
     const struct tb_tap_setup s = {
-        .services = c->services,
+        .services = services,
         .service_count = o->run.transfer_count,
         .targets = c->run.targets,
         .target_count = o->run.transfer_count,
@@ -175,6 +183,12 @@ static void announce(struct tb_io *rx, const struct tb_addr *client, uint16_t po
         tb_relay_client_unregister(rx, client, port);
 }
 
+static const struct tb_live_announcer announcer = {
+    .walk = tb_relay_client_walk,
+    .announce = announce,
+    .flush = tb_relay_client_flush,
+};
+
 int tb_copy_open(struct tb_copy *c, struct tb_err *err)
 {
     c->taps = calloc(c->run.workers, sizeof *c->taps);
@@ -187,8 +201,7 @@ int tb_copy_open(struct tb_copy *c, struct tb_err *err)
     if (rc < 0)
         return rc;
     if (c->run.channels && c->live.client_count == 0) {
-        c->live.announce = announce;
-        c->live.announced = tb_relay_client_flush;
+        c->live.announcer = &announcer;
         c->live.rx = c->run.channels;
     }
     return 0;
@@ -210,6 +223,7 @@ void tb_copy_free(struct tb_copy *c)
     free(c->taps);
     tb_replay_free(&c->run);
     free(c->services);
+    free(c->tap_services);
     free(c->clients);
     free(c->local);
 }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "config/tcpcopy.h"
 #include "engine/live.h"
+#include "io/tap.h"
 #include "replay.h"
 
 struct tb_copy {
@@ -17,6 +18,7 @@ struct tb_copy {
     struct tb_live_config live;
     struct tb_learner learner;
     struct tb_service *services;
+    struct tb_tap_service *tap_services; /* the same, as taps have them */
     struct tb_plan_range *clients;
     struct tb_addr *local;
     struct tb_tap **taps; /* one per worker */

@@ -87,7 +87,7 @@ static int open_channel(struct tb_replay *r, const struct tb_io_setup *io, struc
                                  : tb_err_set(err, -ENOMEM, "out of memory");
 
     gethostname(host, sizeof host - 1);
-    snprintf(name, sizeof name, "tcpburn %s %ld", host, (long) getpid());
+    snprintf(name, sizeof name, "%s %s %ld", r->live ? "tcpcopy" : "tcpburn", host, (long) getpid());
     struct tb_relay_client_setup s = {
         .servers = servers,
         .server_count = n,
@@ -95,6 +95,9 @@ static int open_channel(struct tb_replay *r, const struct tb_io_setup *io, struc
         .workers = io->workers,
         .clients = io->clients,
         .client_count = io->client_count,
+        .registers = r->live && io->client_count == 0,
+        .targets = r->targets,
+        .target_count = o->transfer_count,
         .payload = wants_payload(r),
         .single = o->single,
         .psk_file = o->psk_file,

@@ -37,7 +37,6 @@ struct tb_live {
     uint64_t begin_us;
     uint64_t look_us;
     uint32_t admitted; /* share of new sessions that max_cpu allows, of 10000 */
-    bool announces;    /* something was announced in this turn */
     bool is_over;
 };
 
@@ -57,17 +56,30 @@ static void announce(struct tb_live *l, const struct tb_live_user *lu, bool want
 {
     const struct tb_live_config *c = l->config;
 
-    if (!c->announce || c->client_count)
-        return;
-    c->announce(c->rx[l->w->index], &lu->key.addr[lu->client], lu->key.port[lu->client], wanted);
-    l->announces = true;
+    if (c->announcer)
+        c->announcer->announce(c->rx[l->w->index], &lu->key.addr[lu->client],
+                               lu->key.port[lu->client], wanted);
 }
 
 void tb_live_announce(struct tb_live *l)
 {
-    if (l->announces)
-        l->config->announced(l->config->rx[l->w->index]);
-    l->announces = false;
+    if (l->config->announcer)
+        l->config->announcer->flush(l->config->rx[l->w->index]);
+}
+
+bool tb_live_walk(void *ctx, uint64_t *cursor, struct tb_endpoint *out)
+{
+    const struct tb_live *l = ctx;
+
+    for (uint64_t slot = *cursor; slot < l->config->users; slot++) {
+        const struct tb_live_user *lu = &l->users[slot];
+        if (!lu->is_listed)
+            continue;
+        *out = (struct tb_endpoint){lu->key.addr[lu->client], lu->key.port[lu->client]};
+        *cursor = slot + 1;
+        return true;
+    }
+    return false;
 }
 
 /* Nobody answers for the slot's pair any more. */
@@ -557,6 +569,8 @@ int tb_live_open(const struct tb_live_config *config, struct tb_worker *w, struc
         l->users[i].sibling = TB_LIVE_NOBODY;
         give_slot(l, i);
     }
+    if (config->announcer)
+        config->announcer->walk(config->rx[w->index], tb_live_walk, l);
     return 0;
 }
 

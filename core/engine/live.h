@@ -47,11 +47,19 @@ struct tb_live_config {
     uint64_t memory_bytes; /* per worker */
     uint32_t users;        /* slots per worker */
     double max_cpu;        /* per worker, 1.0 is a core; 0: no limit */
-    /* Real addresses: `rx` of the worker is to bring packets for this pair, or no more. NULL: they
-     * come anyway. Called by workers, each with its own. */
+    /* Real client addresses, with intercept; NULL: packets come by the client ranges. */
+    const struct tb_live_announcer *announcer;
+    struct tb_io *const *rx; /* by worker: whom to tell */
+};
+
+/* Tells whoever brings the targets' packets for which clients to; relay/client.h has it all. Called
+ * by workers, each with its own `rx`. */
+struct tb_live_announcer {
+    /* Once, first: how to list the pairs that are wanted; see tb_live_walk(). */
+    void (*walk)(struct tb_io *rx,
+                 bool (*walk)(void *ctx, uint64_t *cursor, struct tb_endpoint *out), void *ctx);
     void (*announce)(struct tb_io *rx, const struct tb_addr *client, uint16_t port, bool wanted);
-    void (*announced)(struct tb_io *rx); /* all of a turn: before their SYNs are sent */
-    struct tb_io *const *rx;             /* by worker */
+    void (*flush)(struct tb_io *rx); /* once per turn, before its SYNs are sent */
 };
 
 /* Is it loopback or one of this host's own? */
@@ -102,6 +110,9 @@ uint64_t tb_live_next_us(struct tb_live *l);
 bool tb_live_is_over(const struct tb_live *l);
 /* Sessions begun in this turn are announced, before anything is sent. */
 void tb_live_announce(struct tb_live *l);
+/* All pairs in use: the one at *cursor (from 0 on) or behind it into `out`; false: no more. `ctx`
+ * is a struct tb_live. */
+bool tb_live_walk(void *ctx, uint64_t *cursor, struct tb_endpoint *out);
 
 /* The user's play is over and its connection needs nothing of the script. */
 void tb_live_retire(struct tb_live *l, struct tb_user *u);
