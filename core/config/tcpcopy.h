@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The settings of tcpcopy, from the command line and a JSON file; as options.h for tcpburn, whose
- * struct holds what the two have in common. To add an option: one field here, one row in tcpcopy.c,
- * one paragraph in docs/tcpcopy.1.
+ * struct holds what the two have in common. To add an option: one field here, one row in tcpcopy.c
+ * (rows.h: when tcpburn has it, too), one paragraph in docs/tcpcopy.1.
  */
 #ifndef TB_CONFIG_TCPCOPY_H
 #define TB_CONFIG_TCPCOPY_H
@@ -40,6 +40,9 @@ struct tb_tcpcopy_options {
     uint64_t memory_mb; /* -m */
     double keepalive_s; /* -k: a session without packets for so long is over */
     double max_cpu;     /* percent of one core; 0: no limit */
+    /* classic, without effect */
+    uint32_t default_rtt_ms, session_pool_kb;
+    bool full_sessions, lonely;
 };
 
 /* As tb_options_parse(). */
