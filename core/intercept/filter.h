@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
-#include "intercept/expression.h"
+#include "io/expression.h"
 #include "io/steer.h"
 #include "relay/frame.h"
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include "intercept/figures.h"
 #include "intercept/filter.h"
-#include "intercept/pace.h"
+#include "io/pace.h"
 #include "intercept/readdress.h"
 #include "intercept/watch.h"
 #include "packet/checksum.h"

@@ -3,8 +3,8 @@
  * A pcap filter expression, compiled for packets that begin with their IP header. Apart from the
  * other filters because libpcap's headers and the kernel's have a struct of the same name.
  */
-#ifndef TB_INTERCEPT_EXPRESSION_H
-#define TB_INTERCEPT_EXPRESSION_H
+#ifndef TB_IO_EXPRESSION_H
+#define TB_IO_EXPRESSION_H
 
 #include <linux/filter.h>
 #include <stdbool.h>
