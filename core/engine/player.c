@@ -326,9 +326,7 @@ static void held_session_closed(struct tb_worker *w, struct tb_user *u)
 
 static void server_closed(struct tb_worker *w, struct tb_user *u)
 {
-    const struct tb_busy *b = tb_user_busy(w, u);
-
-    if (b && b->first_held) {
+    if (tb_response_waits(w, u)) {
         u->flags |= TB_USER_FIN_WAITS;
         return;
     }
@@ -417,8 +415,7 @@ void tb_player_grown(struct tb_worker *w, struct tb_user *u)
     tb_response_known(w, u);
     if (u->phase == TB_PHASE_IDLE)
         return;
-    const struct tb_busy *b = tb_user_busy(w, u);
-    if ((u->flags & TB_USER_FIN_WAITS) && !(b && b->first_held)) {
+    if ((u->flags & TB_USER_FIN_WAITS) && !tb_response_waits(w, u)) {
         u->flags &= (uint16_t) ~TB_USER_FIN_WAITS;
         server_closed(w, u);
     }

@@ -36,8 +36,22 @@ static bool is_answered(const struct tb_worker *w, const struct tb_user *u,
     return !w->live || tb_user_script(w, u)->has_greeting;
 }
 
+/* Live: from when the online server has answered it is waited for. */
+static void await_if_known(struct tb_worker *w, struct tb_user *u, struct tb_busy *b,
+                           struct tb_pending *p)
+{
+    if (p->is_answered || !is_answered(w, u, p->request))
+        return;
+    p->is_answered = true;
+    if (!p->request)
+        p->in_bytes = counts_bytes(w, u, NULL);
+    if (b->awaited++ == 0)
+        b->give_up_us = give_up_at(w, b);
+}
+
 /* Live: the request goes on with the one that is pending, and the answer will be noted here. */
-static bool goes_on(struct tb_worker *w, struct tb_busy *b, const struct tb_request *r)
+static bool goes_on(struct tb_worker *w, struct tb_user *u, struct tb_busy *b,
+                    const struct tb_request *r)
 {
     struct tb_pending *last = tb_pending_at(w, b->last_pending);
 
@@ -46,6 +60,7 @@ static bool goes_on(struct tb_worker *w, struct tb_busy *b, const struct tb_requ
         return false;
     last->request = r;
     last->sent_us = w->tcp.now_us;
+    await_if_known(w, u, b, last);
     return true;
 }
 
@@ -54,7 +69,7 @@ int tb_response_expect(struct tb_worker *w, struct tb_user *u, const struct tb_r
 {
     struct tb_busy *b = (struct tb_busy *) tb_tcp_need_busy(&w->tcp, &u->tcp);
 
-    if (b && goes_on(w, b, r))
+    if (b && goes_on(w, u, b, r))
         return 0;
     uint32_t handle = b ? tb_pool_take(&w->pendings) : 0;
 
@@ -259,8 +274,15 @@ static bool is_awaited_online(const struct tb_worker *w, const struct tb_user *u
 {
     const struct tb_pending *p = tb_pending_at(w, b->first_pending);
 
-    return p && !p->in_bytes && !p->is_answered && !p->is_begun &&
-           !tb_script_complete(tb_user_script(w, u));
+    return p && !p->in_bytes && !p->is_answered && !p->is_begun && tb_user_goes_on(w, u);
+}
+
+bool tb_response_waits(const struct tb_worker *w, const struct tb_user *u)
+{
+    const struct tb_busy *b = tb_user_busy(w, u);
+    const struct tb_pending *p = b ? tb_pending_at(w, b->first_pending) : NULL;
+
+    return p && (b->first_held || !p->is_answered) && tb_user_goes_on(w, u);
 }
 
 /* Are these bytes to wait? Those of a response that a module judges by the online one, until that
@@ -368,16 +390,8 @@ void tb_response_known(struct tb_worker *w, struct tb_user *u)
 {
     struct tb_busy *b = tb_user_busy(w, u);
 
-    for (uint32_t i = b ? b->first_pending : 0; i; i = tb_pending_at(w, i)->next) {
-        struct tb_pending *p = tb_pending_at(w, i);
-        if (p->is_answered || !is_answered(w, u, p->request))
-            continue;
-        p->is_answered = true;
-        if (!p->request)
-            p->in_bytes = counts_bytes(w, u, NULL);
-        if (b->awaited++ == 0)
-            b->give_up_us = give_up_at(w, b);
-    }
+    for (uint32_t i = b ? b->first_pending : 0; i; i = tb_pending_at(w, i)->next)
+        await_if_known(w, u, b, tb_pending_at(w, i));
     recount(w, u);
     release(w, u, false);
 }

@@ -121,6 +121,11 @@ static inline const struct tb_module *tb_user_module(const struct tb_worker *w,
 {
     return w->config->modules[tb_user_script(w, u)->module].ops;
 }
+/* Live: is the session still going on online? */
+static inline bool tb_user_goes_on(const struct tb_worker *w, const struct tb_user *u)
+{
+    return w->live && w->live_users[u - w->users].flow != 0;
+}
 static inline struct tb_pending *tb_pending_at(const struct tb_worker *w, uint32_t handle)
 {
     return handle ? tb_pool_at(&w->pendings, handle) : NULL;
@@ -174,6 +179,8 @@ void tb_response_drop(struct tb_worker *w, struct tb_user *u);
 
 /* Live: what the online server answered is known now, as far as it is. */
 void tb_response_known(struct tb_worker *w, struct tb_user *u);
+/* Live: does anything that came, or a FIN behind it, have to wait for the online server? */
+bool tb_response_waits(const struct tb_worker *w, const struct tb_user *u);
 /* Live: the client has begun to speak, so that there is no greeting if none was seen. */
 void tb_response_no_greeting(struct tb_worker *w, struct tb_user *u);
 /* Live: the server has closed or reset: held bytes are judged without what they wait for. */
