@@ -33,7 +33,7 @@ static void stray(struct tb_worker *w, const struct tb_segment *seg)
         w->strays_answered = 0;
     }
     if (w->strays_answered++ < STRAYS_PER_S)
-        tb_tcp_refuse(&w->tcp, seg, transfer == NO_TARGET ? 0 : transfer);
+        tb_tcp_refuse(&w->tcp, seg, 0, transfer == NO_TARGET ? 0 : transfer);
 }
 
 /* Is this user of the plan one of this worker's? */

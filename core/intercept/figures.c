@@ -34,10 +34,11 @@ bool tb_figures_line(const struct tb_intercept_figures *before,
     snprintf(buf, room,
              "%" PRIu64 " packets (%.0f/s), %" PRIu64 " passed on in %" PRIu64 " messages, %" PRIu64
              " of nobody; dropped: %" PRIu64 " in rings, %" PRIu64 " for slow clients; %" PRIu64
-             " clients on %" PRIu64 " connections, %" PRIu64 " sessions registered, %" PRIu64
-             " refused, %" PRIu64 " rejected; %" PRIu64 " KB waiting; CPU %.1f %%",
+             " clients on %" PRIu64 " connections, %" PRIu64 " sessions registered (%" PRIu64
+             " of another client), %" PRIu64 " refused, %" PRIu64 " rejected; %" PRIu64
+             " KB waiting; CPU %.1f %%",
              b->packets, (double) (b->packets - a->packets) / seconds, b->records, b->frames,
-             b->unrouted, ring_drops, b->dropped, b->clients, b->connections, b->sessions,
+             b->unrouted, ring_drops, b->dropped, b->clients, b->connections, b->sessions, b->taken,
              b->refused, b->rejected, b->buffered_bytes / 1024,
              (double) (now->cpu_us - before->cpu_us) / seconds / 1e4);
     return true;
@@ -90,6 +91,8 @@ static void put_all(struct evbuffer *out, const struct tb_intercept_figures *f)
     put(out, "clients", gauge, "Connected clients.", s->clients);
     put(out, "connections", gauge, "Their connections.", s->connections);
     put(out, "sessions", gauge, "Registered sessions.", s->sessions);
+    put(out, "taken_sessions_total", counter,
+        "Sessions that a client registered and another one had already.", s->taken);
     put(out, "refused_total", counter, "Clients that were refused.", s->refused);
     put(out, "rejected_total", counter, "Peers that were cut off.", s->rejected);
     put(out, "buffered_bytes", gauge, "Waiting for slow clients.", s->buffered_bytes);

@@ -80,6 +80,7 @@ struct tb_relay_server_figures {
     uint64_t unrouted;                       /* of nobody */
     uint64_t dropped;                        /* records lost to full buffers */
     uint64_t clients, connections, sessions; /* now; sessions: registered ones */
+    uint64_t taken;                          /* registrations of what is another client's */
     uint64_t refused, rejected; /* hellos answered with no; peers closed before or against one */
     uint64_t buffered_bytes;    /* now waiting for slow readers */
 };

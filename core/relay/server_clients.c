@@ -281,6 +281,29 @@ static int make_room(struct tb_relay_server *s, uint32_t more)
     return 0;
 }
 
+/* May the connection have it? A session within the ranges of another client is that client's. */
+static bool take_session(struct tb_server_conn *c, const struct tb_endpoint *e)
+{
+    struct tb_relay_server *s = c->server;
+    uint32_t owner = tb_route_find(&s->routes, &e->addr);
+
+    return (owner == TB_ROUTE_NOBODY || owner == c->client->place) &&
+           tb_sessions_put(&s->sessions, e, c->place) == 0;
+}
+
+static void tell_taken(struct tb_server_conn *c, uint32_t count)
+{
+    struct tb_relay_server *s = c->server;
+    size_t len = tb_relay_sessions_put(s->taken_frame, sizeof s->taken_frame, TB_RELAY_TAKEN,
+                                       s->taken, count);
+
+    (void) tb_server_conn_send(c, s->taken_frame, (uint32_t) len, 0);
+    atomic_fetch_add(&s->taken_count, count);
+    tb_log_limited(&s->limit[TB_LINE_SESSIONS], TB_LOG_WARN,
+                   "channel: %s from %s: %u sessions are another client's, who keeps them",
+                   c->client->name, c->peer, count);
+}
+
 int tb_server_clients_register(struct tb_server_conn *c, uint32_t count, struct tb_err *why)
 {
     struct tb_relay_server *s = c->server;
@@ -291,20 +314,14 @@ int tb_server_clients_register(struct tb_server_conn *c, uint32_t count, struct 
         return TB_RELAY_REFUSED_LIMIT;
     }
     pthread_rwlock_wrlock(&s->turn);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct tb_endpoint *e = &s->sessions_in[i];
-        uint32_t owner = tb_route_find(&s->routes, &e->addr);
-        if ((owner != TB_ROUTE_NOBODY && owner != c->client->place) ||
-            tb_sessions_put(&s->sessions, e, c->place) < 0)
-            taken++;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        if (!take_session(c, &s->sessions_in[i]))
+            s->taken[taken++] = s->sessions_in[i];
     pthread_rwlock_unlock(&s->turn);
     c->sessions += s->sessions.count - before;
     atomic_store(&s->session_count, s->sessions.count);
     if (taken)
-        tb_log_limited(&s->limit[TB_LINE_SESSIONS], TB_LOG_WARN,
-                       "channel: %s from %s: %u sessions are another client's, who keeps them",
-                       c->client->name, c->peer, taken);
+        tell_taken(c, taken);
     return 0;
 }
 
@@ -316,6 +333,8 @@ void tb_server_clients_unregister(struct tb_server_conn *c, uint32_t count)
     pthread_rwlock_wrlock(&s->turn);
     for (uint32_t i = 0; i < count; i++)
         (void) tb_sessions_remove(&s->sessions, &s->sessions_in[i], c->place);
+    if (count == 0)
+        tb_sessions_remove_all(&s->sessions, c->place);
     pthread_rwlock_unlock(&s->turn);
     c->sessions -= before - s->sessions.count;
     atomic_store(&s->session_count, s->sessions.count);

@@ -149,17 +149,14 @@ static void add(struct tb_relay_lane *lane, struct tb_server_conn *conn,
 static struct tb_server_conn *whose(const struct tb_relay_server *s, const struct tb_addr *addr,
                                     uint16_t port)
 {
-    const struct tb_server_client *client;
     uint32_t owner = tb_sessions_find(&s->sessions, addr, port);
 
-    if (owner != TB_ROUTE_NOBODY) {
-        client = s->conns[owner]->client;
-    } else {
-        owner = tb_route_find(&s->routes, addr);
-        if (owner == TB_ROUTE_NOBODY)
-            return NULL;
-        client = s->clients[owner];
-    }
+    if (owner != TB_ROUTE_NOBODY)
+        return s->conns[owner];
+    owner = tb_route_find(&s->routes, addr);
+    if (owner == TB_ROUTE_NOBODY)
+        return NULL;
+    const struct tb_server_client *client = s->clients[owner];
     return client->conn[tb_steer_worker(tb_addr_low32(addr), port, client->connections)];
 }
 

@@ -109,7 +109,9 @@ struct tb_relay_server {
     uint64_t watchers, capture_drops;
     struct tb_log_limit limit[TB_LINES];
     struct tb_relay_hello hello; /* being decoded, too large for the stack */
-    struct tb_endpoint sessions_in[TB_RELAY_SESSIONS_MAX];
+    /* Those of a frame being worked on; which of them are another client's; the answer. */
+    struct tb_endpoint sessions_in[TB_RELAY_SESSIONS_MAX], taken[TB_RELAY_SESSIONS_MAX];
+    uint8_t taken_frame[TB_RELAY_HEAD + TB_RELAY_SESSIONS_MAX * TB_RELAY_SESSION_BYTES];
 
     pthread_rwlock_t turn;
     struct tb_route_table routes; /* address -> place in clients */
@@ -117,7 +119,8 @@ struct tb_relay_server {
 
     struct tb_relay_lane *lanes;
     uint32_t lane_count;
-    atomic_uint_fast64_t client_count, conn_count, session_count, refused, rejected;
+    atomic_uint_fast64_t client_count, conn_count, session_count, taken_count;
+    atomic_uint_fast64_t refused, rejected;
 };
 
 /* --- server_conn.c ---------------------------------------------------------------------------- */
@@ -147,6 +150,7 @@ int tb_server_clients_join(struct tb_server_conn *c, struct tb_err *why);
 void tb_server_clients_leave(struct tb_server_conn *c, const char *why);
 /* Sessions in server->sessions_in. 0, or the refusal with words. */
 int tb_server_clients_register(struct tb_server_conn *c, uint32_t count, struct tb_err *why);
+/* None: all that the connection has registered. */
 void tb_server_clients_unregister(struct tb_server_conn *c, uint32_t count);
 
 /* --- server_lane.c ---------------------------------------------------------------------------- */

@@ -10,9 +10,9 @@
 #include "packet/linktype.h"
 #include "trace/capture.h"
 
-enum { PORTS = 7, BATCH = 16, STEPS = FAKE_STEPS };
+enum { PORTS = 9, BATCH = 16, STEPS = FAKE_STEPS };
 
-static const uint16_t ports[PORTS] = {80, 8080, 6379, 7000, 9000, 3306, 8000};
+static const uint16_t ports[PORTS] = {80, 8080, 6379, 7000, 9000, 3306, 8092, 8091, 2525};
 
 struct online {
     struct tb_tap tap; /* first */
@@ -323,7 +323,7 @@ static const char *const captures[] = {
     "http-nanosec.pcap",     "http-noise.pcap.gz",   "http-pcapng.pcapng",
     "http-pipelined.pcap.gz", "http-rawip.pcap",     "http-realloss.pcap.gz",
     "http-short.pcap.gz",    "http-thinktime.pcap.gz", "http-tso.pcap.gz",
-    "http-vlan.pcap", "lossy-dup.pcap.gz",
+    "http-vlan.pcap", "line-protocol.pcap.gz", "lossy-dup.pcap.gz",
     "lossy-reorder.pcap.gz", "lossy-server.pcap.gz", "noend.pcap.gz",
     "port-reuse.pcap",       "redis-pipeline.pcap.gz", "redis-pubsub.pcap",
     "rst-client.pcap.gz",    "rst-server.pcap",      "websocket.pcap.gz",

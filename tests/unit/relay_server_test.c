@@ -98,6 +98,16 @@ static void send_sessions(struct rrig_peer *p, uint8_t type, const char *addr, u
     rrig_send(&w->rig, p, frame, tb_relay_sessions_put(frame, sizeof frame, type, &session, 1));
 }
 
+/* The server says that the session just registered is another client's. */
+static void expect_taken(struct rrig_peer *p, uint16_t port)
+{
+    static struct tb_endpoint taken[TB_RELAY_SESSIONS_MAX];
+
+    assert_int_equal(rrig_frame(&w->rig, p), TB_RELAY_TAKEN);
+    assert_int_equal(tb_relay_sessions_get(p->payload, p->payload_len, taken), 1);
+    assert_int_equal(taken[0].port, port);
+}
+
 /* The server has taken all that was sent before: it answers in order. */
 static void ping(struct rrig_peer *p)
 {
@@ -477,8 +487,10 @@ static void a_session_stays_with_who_registered_it_first(void **state)
     send_sessions(&w->a, TB_RELAY_REGISTER, "203.0.113.5", 4444);
     ping(&w->a);
     send_sessions(&w->b, TB_RELAY_REGISTER, "203.0.113.5", 4444);
+    expect_taken(&w->b, 4444);
     send_sessions(&w->b, TB_RELAY_UNREGISTER, "203.0.113.5", 4444);
     ping(&w->b);
+    assert_int_equal(figures()->taken, 1);
     rrig_lane_packet(&w->rig, "203.0.113.5", 4444, 0);
     expect_record_to(&w->a, 4444);
     rrig_disconnect(&w->a);
@@ -491,9 +503,50 @@ static void nobody_can_register_into_the_ranges_of_another(void **state)
     join(&w->a, 1, "198.18.0.0", 256, 0);
     join(&w->b, 2, NULL, 0, TB_RELAY_WANT_REGISTER);
     send_sessions(&w->b, TB_RELAY_REGISTER, "198.18.0.5", 4444);
-    ping(&w->b);
+    expect_taken(&w->b, 4444);
     rrig_lane_packet(&w->rig, "198.18.0.5", 4444, 0);
     expect_record_to(&w->a, 4444);
+    rrig_disconnect(&w->a);
+    rrig_disconnect(&w->b);
+}
+
+static void a_registered_session_comes_on_the_connection_that_registered_it(void **state)
+{
+    rrig_open(&w->rig, 1);
+    rrig_hello(&w->hello, 1);
+    w->hello.flags = TB_RELAY_WANT_REGISTER;
+    w->hello.connections = 2;
+    rrig_join(&w->rig, &w->a, &w->hello);
+    w->hello.connection = 1;
+    rrig_join(&w->rig, &w->b, &w->hello);
+    for (uint16_t port = 1; port <= 8; port++)
+        send_sessions(port % 2 ? &w->b : &w->a, TB_RELAY_REGISTER, "203.0.113.5", port);
+    ping(&w->a);
+    ping(&w->b);
+    for (uint16_t port = 1; port <= 8; port++)
+        rrig_lane_packet(&w->rig, "203.0.113.5", port, 0);
+    for (uint16_t port = 1; port <= 8; port++)
+        expect_record_to(port % 2 ? &w->b : &w->a, port);
+    rrig_disconnect(&w->a);
+    rrig_disconnect(&w->b);
+}
+
+static void unregistering_none_unregisters_all_of_the_connection(void **state)
+{
+    uint8_t frame[TB_RELAY_HEAD];
+
+    rrig_open(&w->rig, 1);
+    join(&w->a, 1, NULL, 0, TB_RELAY_WANT_REGISTER);
+    join(&w->b, 2, NULL, 0, TB_RELAY_WANT_REGISTER);
+    for (uint16_t port = 1; port <= 8; port++)
+        send_sessions(port == 8 ? &w->b : &w->a, TB_RELAY_REGISTER, "203.0.113.5", port);
+    rrig_send(&w->rig, &w->a, frame,
+              tb_relay_sessions_put(frame, sizeof frame, TB_RELAY_UNREGISTER, NULL, 0));
+    ping(&w->a);
+    ping(&w->b);
+    assert_int_equal(figures()->sessions, 1);
+    rrig_lane_packet(&w->rig, "203.0.113.5", 8, 0);
+    expect_record_to(&w->b, 8);
     rrig_disconnect(&w->a);
     rrig_disconnect(&w->b);
 }
@@ -968,6 +1021,8 @@ int main(void)
         TEST(registered_sessions_are_routed_until_they_are_unregistered),
         TEST(a_session_stays_with_who_registered_it_first),
         TEST(nobody_can_register_into_the_ranges_of_another),
+        TEST(a_registered_session_comes_on_the_connection_that_registered_it),
+        TEST(unregistering_none_unregisters_all_of_the_connection),
         TEST(sessions_end_with_their_connection),
         TEST(records_are_cut_behind_the_tcp_header),
         TEST(ipv6_records_are_cut_behind_the_tcp_header_too),
