@@ -13,7 +13,8 @@
 
 struct tb_expression; /* opaque */
 
-enum { TB_EXPRESSION_MAX = BPF_MAXINSNS - 16 }; /* instructions */
+/* Instructions; the rest is for what stands before them. */
+enum { TB_EXPRESSION_MAX = BPF_MAXINSNS - 96 };
 
 /* 0, or -EINVAL with libpcap's words and what else there may be to say. */
 int tb_expression_compile(const char *text, struct tb_expression **out, struct tb_err *err);
