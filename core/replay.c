@@ -476,7 +476,8 @@ int tb_replay_report(struct tb_replay *r, struct tb_err *err)
         .module_figures = module_figures,
         .cpu_s = (double) tb_clock_cpu_us() / 1e6,
         .max_rss_bytes = (uint64_t) usage.ru_maxrss * 1024,
-        .interrupted = *r->stop != 0,
+        .interrupted = *r->stop != 0 && !r->live, /* that is how live traffic ends */
+        .is_live = r->live != NULL,
     };
     tb_replay_channel(r, &in.channel);
     bool to_stdout = r->options->report && strcmp(r->options->report, "-") == 0;

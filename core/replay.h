@@ -50,8 +50,8 @@ int tb_replay_plan(struct tb_replay *r, struct tb_err *err);    /* users, addres
 /* In place of these two, for live sessions (copy.c): modules alone; targets and workers. */
 int tb_replay_load_modules(struct tb_replay *r, struct tb_err *err);
 int tb_replay_plan_live(struct tb_replay *r, struct tb_err *err);
-int tb_replay_open(struct tb_replay *r, struct tb_err *err);    /* packet I/O (replay_io.c) */
-int tb_replay_play(struct tb_replay *r, struct tb_err *err);    /* the run itself */
+int tb_replay_open(struct tb_replay *r, struct tb_err *err); /* packet I/O (replay_io.c) */
+int tb_replay_play(struct tb_replay *r, struct tb_err *err); /* the run itself */
 void tb_replay_free(struct tb_replay *r);
 
 /* How the intercept channel did; all zero without one. */

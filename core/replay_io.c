@@ -87,7 +87,8 @@ static int open_channel(struct tb_replay *r, const struct tb_io_setup *io, struc
                                  : tb_err_set(err, -ENOMEM, "out of memory");
 
     gethostname(host, sizeof host - 1);
-    snprintf(name, sizeof name, "%s %s %ld", r->live ? "tcpcopy" : "tcpburn", host, (long) getpid());
+    snprintf(name, sizeof name, "%s %s %ld", r->live ? "tcpcopy" : "tcpburn", host,
+             (long) getpid());
     struct tb_relay_client_setup s = {
         .servers = servers,
         .server_count = n,

@@ -111,8 +111,7 @@ void tb_input_packet(struct tb_worker *w, const struct tb_packet *packet)
     }
     if (packet->wire_len > packet->len)
         seg.payload_claimed = seg.payload_len + (packet->wire_len - packet->len);
-    struct tb_user *u =
-        w->live ? live_user_of_segment(w, &seg) : planned_user_of_segment(w, &seg);
+    struct tb_user *u = w->live ? live_user_of_segment(w, &seg) : planned_user_of_segment(w, &seg);
     if (!u)
         return;
     if (!complete_payload(u, packet, &seg)) {
@@ -133,4 +132,3 @@ void tb_input_packet(struct tb_worker *w, const struct tb_packet *packet)
     else if (events)
         tb_player_events(w, u, events);
 }
-

@@ -13,10 +13,10 @@
 #include "trace/fragment.h"
 
 enum {
-    BATCH = 64,             /* packets between looks at how much there is to settle */
-    LOOK_US = 10000,        /* between looks at the clock's share of the work */
-    SHED_MAX = 64,          /* sessions given up per look */
-    TRIM_EVERY = 8,         /* requests */
+    BATCH = 64,      /* packets between looks at how much there is to settle */
+    LOOK_US = 10000, /* between looks at the clock's share of the work */
+    SHED_MAX = 64,   /* sessions given up per look */
+    TRIM_EVERY = 8,  /* requests */
     ARENA_BYTES = 256 << 10
 };
 
@@ -172,8 +172,8 @@ static bool choose_pair(struct tb_live *l, const struct tb_script *s, uint32_t s
         if (plan->workers > 1 &&
             tb_steer_worker(tb_addr_low32(&pair.addr), pair.port, plan->workers) != l->w->index)
             continue;
-        lu->client = (uint8_t) tb_flow_key_set(&lu->key, &pair.addr, pair.port, &target->addr,
-                                               target->port);
+        lu->client =
+            (uint8_t) tb_flow_key_set(&lu->key, &pair.addr, pair.port, &target->addr, target->port);
         if (!is_pair_free(l, &lu->key))
             continue;
         lu->is_listed = tb_live_pairs_add(&l->pairs, slot) == 0;

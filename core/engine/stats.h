@@ -32,12 +32,12 @@ struct tb_mismatch {
 
 /* What tcpcopy counts besides. */
 struct tb_live_stats {
-    uint64_t packets, drops; /* seen; lost before they were */
-    uint64_t sessions;       /* that began while it ran, by their SYNs */
-    uint64_t taken;          /* of these, played (-n times each) */
+    uint64_t packets, drops;                    /* seen; lost before they were */
+    uint64_t sessions;                          /* that began while it ran, by their SYNs */
+    uint64_t taken;                             /* of these, played (-n times each) */
     uint64_t shed_memory, shed_cpu, shed_pairs; /* given up or not begun: limits */
-    uint64_t unchecked;      /* responses complete before the online server's was known */
-    uint64_t memory_bytes;   /* now */
+    uint64_t unchecked;        /* responses complete before the online server's was known */
+    uint64_t memory_bytes;     /* now */
     struct tb_histogram delay; /* from the capture of a request until it is sent */
 };
 

@@ -21,7 +21,7 @@ struct tb_drafting {
     const struct tb_learner *learner;          /* or NULL */
     struct tb_draft_spare *scripts, *requests; /* of sessions not used, to be used again */
     bool out_of_memory;                        /* set once; what was written is incomplete */
-    bool live;    /* scripts are played while they grow, and given back afterwards */
+    bool live; /* scripts are played while they grow, and given back afterwards */
     struct tb_draft_spare *chunks[TB_DRAFT_ROOMS]; /* live: given back */
     uint64_t bytes_in_use;                         /* live: of scripts, requests and chunks */
 };

@@ -44,7 +44,7 @@ void tb_draft_give(struct tb_draft_spare **spares, void *p)
 /* A chunk for at least one of `wanted` bytes of a session that has `bytes` already. */
 static struct tb_chunk *take_chunk(struct tb_drafting *shared, uint64_t bytes, uint32_t wanted)
 {
-    unsigned size = wanted > rooms[1] || bytes > rooms[2]                      ? 2
+    unsigned size = wanted > rooms[1] || bytes > rooms[2]   ? 2
                     : wanted > rooms[0] || bytes > rooms[0] ? 1
                                                             : 0;
     struct tb_chunk *c = (struct tb_chunk *) (void *) shared->chunks[size];
@@ -154,9 +154,8 @@ static struct tb_chunk *make_room(struct tb_draft *d, uint32_t wanted)
         c->room += wanted;
         return c;
     }
-    struct tb_chunk *next = d->shared->live
-                                ? take_chunk(d->shared, d->script->client_bytes, wanted)
-                                : new_chunk(a, d->script->client_bytes, wanted);
+    struct tb_chunk *next = d->shared->live ? take_chunk(d->shared, d->script->client_bytes, wanted)
+                                            : new_chunk(a, d->script->client_bytes, wanted);
     if (!next) {
         d->shared->out_of_memory = true;
         return NULL;

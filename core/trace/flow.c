@@ -213,7 +213,8 @@ static void follow(struct tb_flows *f, struct tb_flow *flow, uint32_t handle, ui
         settle(f, flow, NULL);
     }
     const struct tb_stream *s = flow->c.stream;
-    if (!flow->settled && !flow->c.hold && (flow->c.reset || flow->refused || (s[0].fin && s[1].fin)))
+    if (!flow->settled && !flow->c.hold &&
+        (flow->c.reset || flow->refused || (s[0].fin && s[1].fin)))
         settle_end(f, flow);
     if (flow->c.hold && !flow->waits && f->waiting_count < TB_FLOW_WAITING_MAX) {
         uint32_t at = (f->waiting_head + f->waiting_count++) % TB_FLOW_WAITING_MAX;
@@ -520,9 +521,9 @@ static void begin_session(struct tb_flows *f, const struct tb_flow_key *key, uin
         skip_connection(f, key, hash, client, seg, "no_transfer");
         return;
     }
-    const char *refused =
-        f->follower ? f->follower->refuse(f->follower->ctx, &seg->src, seg->sport, (uint16_t) service)
-                    : NULL;
+    const char *refused = f->follower ? f->follower->refuse(f->follower->ctx, &seg->src, seg->sport,
+                                                            (uint16_t) service)
+                                      : NULL;
     if (refused) {
         skip_connection(f, key, hash, client, seg, refused);
         return;

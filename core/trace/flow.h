@@ -87,7 +87,7 @@ struct tb_flows {
     struct tb_lingering *waiting; /* ring of TB_FLOW_WAITING_MAX */
     uint32_t waiting_head, waiting_count;
     uint32_t current; /* the flow whose segment is being taken; 0: none */
-    uint32_t looked; /* next place of the table to look at */
+    uint32_t looked;  /* next place of the table to look at */
     uint64_t idle_us; /* sessions without packets for so long are over; 0: never */
 };
 

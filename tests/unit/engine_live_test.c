@@ -19,11 +19,11 @@ struct online {
     struct tb_capture capture;
     struct tb_record record;
     bool has_record;
-    uint64_t lag_us;    /* how much later than they were captured packets are seen */
-    uint64_t loop_us;   /* added to the file's times */
+    uint64_t lag_us;  /* how much later than they were captured packets are seen */
+    uint64_t loop_us; /* added to the file's times */
     uint8_t *lent[BATCH];
     uint32_t lent_count;
-    uint64_t lost_at;   /* of all packets, the one that is not seen (0: none) */
+    uint64_t lost_at; /* of all packets, the one that is not seen (0: none) */
     uint64_t passed;
 };
 
@@ -169,10 +169,8 @@ static void from_server(void *ctx, const uint8_t *packet, uint32_t len)
 
 static void load_truth(struct live *l, const char *path)
 {
-    struct tb_trace_options o = {.files = &path,
-                                 .file_count = 1,
-                                 .services = l->services,
-                                 .service_count = PORTS};
+    struct tb_trace_options o = {
+        .files = &path, .file_count = 1, .services = l->services, .service_count = PORTS};
     struct tb_err err = {""};
 
     if (tb_trace_load(&l->truth, &o, &err) < 0)
@@ -318,15 +316,15 @@ static void finish(struct live *l)
 }
 
 static const char *const captures[] = {
-    "halfclose.pcap",        "http-any-sll.pcap",    "http-gz.pcap.gz",
-    "http-ipv6.pcap.gz",     "http-keepalive.pcap.gz", "http-mixed.pcap.gz",
-    "http-nanosec.pcap",     "http-noise.pcap.gz",   "http-pcapng.pcapng",
-    "http-pipelined.pcap.gz", "http-rawip.pcap",     "http-realloss.pcap.gz",
-    "http-short.pcap.gz",    "http-thinktime.pcap.gz", "http-tso.pcap.gz",
-    "http-vlan.pcap", "line-protocol.pcap.gz", "lossy-dup.pcap.gz",
-    "lossy-reorder.pcap.gz", "lossy-server.pcap.gz", "noend.pcap.gz",
-    "port-reuse.pcap",       "redis-pipeline.pcap.gz", "redis-pubsub.pcap",
-    "rst-client.pcap.gz",    "rst-server.pcap",      "websocket.pcap.gz",
+    "halfclose.pcap",         "http-any-sll.pcap",      "http-gz.pcap.gz",
+    "http-ipv6.pcap.gz",      "http-keepalive.pcap.gz", "http-mixed.pcap.gz",
+    "http-nanosec.pcap",      "http-noise.pcap.gz",     "http-pcapng.pcapng",
+    "http-pipelined.pcap.gz", "http-rawip.pcap",        "http-realloss.pcap.gz",
+    "http-short.pcap.gz",     "http-thinktime.pcap.gz", "http-tso.pcap.gz",
+    "http-vlan.pcap",         "line-protocol.pcap.gz",  "lossy-dup.pcap.gz",
+    "lossy-reorder.pcap.gz",  "lossy-server.pcap.gz",   "noend.pcap.gz",
+    "port-reuse.pcap",        "redis-pipeline.pcap.gz", "redis-pubsub.pcap",
+    "rst-client.pcap.gz",     "rst-server.pcap",        "websocket.pcap.gz",
 };
 
 static void play_all(uint32_t server_us)
@@ -340,8 +338,13 @@ static void play_all(uint32_t server_us)
         run(l);
         if (getenv("LIVE_DEBUG")) {
             for (unsigned v = 0; v < TB_VERDICT_COUNT; v++)
-                fprintf(stderr, "%s verdict %u: %llu\n", captures[i], v, (unsigned long long) l->worker->stats.verdicts[v]);
-            fprintf(stderr, "sent %llu answered %llu mism %llu unch %llu\n", (unsigned long long)l->worker->stats.requests_sent,(unsigned long long)l->worker->stats.requests_answered,(unsigned long long)l->worker->stats.requests_mismatched,(unsigned long long)l->worker->stats.live.unchecked);
+                fprintf(stderr, "%s verdict %u: %llu\n", captures[i], v,
+                        (unsigned long long) l->worker->stats.verdicts[v]);
+            fprintf(stderr, "sent %llu answered %llu mism %llu unch %llu\n",
+                    (unsigned long long) l->worker->stats.requests_sent,
+                    (unsigned long long) l->worker->stats.requests_answered,
+                    (unsigned long long) l->worker->stats.requests_mismatched,
+                    (unsigned long long) l->worker->stats.live.unchecked);
         }
         check_arrived(l, captures[i]);
         if (tb_stats_failed(&l->worker->stats))
