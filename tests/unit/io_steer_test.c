@@ -259,7 +259,7 @@ static void filter_lets_pass_what_comes_from_a_source_wherever_it_goes(void **st
         uint8_t packet[ROOM];
         uint32_t len = packet_to(dst[i], 1024, 10, packet);
         bool v4 = packet[0] >> 4 == 4;
-        struct aside in = {PACKET_HOST, v4 ? ETH_P_IP : ETH_P_IPV6};
+        struct aside in = {.packet_type = PACKET_HOST, .protocol = v4 ? ETH_P_IP : ETH_P_IPV6};
         for (uint32_t count = 0; count <= 6; count++) {
             uint32_t n =
                 (uint32_t) tb_steer_filter_from(&range, 1, sources, count, TB_STEER_WHOLE, program);
