@@ -289,8 +289,7 @@ int tb_steer_client(const struct tb_tap_service *services, uint32_t count, uint3
     return a.full ? -E2BIG : (int) a.len;
 }
 
-/* --- the filter for client ranges and sources
- * ------------------------------------------------------------ */
+/* --- the filter for client ranges and sources ------------------------------------------------- */
 
 /* "A must be k": drops the packet otherwise. */
 static void emit_require(struct assembler *a, uint32_t k)
