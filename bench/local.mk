@@ -7,12 +7,16 @@ noinst_PROGRAMS += bench/mysqlsink
 bench_mysqlsink_SOURCES = %D%/mysqlsink.c
 bench_mysqlsink_CFLAGS = $(AM_CFLAGS)
 
+noinst_PROGRAMS += bench/pace
+bench_pace_SOURCES = %D%/pace.c
+bench_pace_CFLAGS = $(AM_CFLAGS)
+
 noinst_PROGRAMS += bench/io_bench
 bench_io_bench_SOURCES = %D%/io_bench.c
 bench_io_bench_CFLAGS = $(AM_CFLAGS)
 bench_io_bench_LDADD = core/libtbcore.la
 
-EXTRA_DIST += %D%/comet_soak %D%/goodput %D%/run %D%/million %D%/README.md
+EXTRA_DIST += %D%/comet_soak %D%/goodput %D%/run %D%/tcpcopy %D%/million %D%/README.md
 
 # Comet sessions held for long, as root: half an hour, or MINUTES.
 MINUTES = 30
