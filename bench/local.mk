@@ -8,13 +8,17 @@ noinst_PROGRAMS += bench/mysqlsink
 bench_mysqlsink_SOURCES = %D%/mysqlsink.c
 bench_mysqlsink_CFLAGS = $(AM_CFLAGS)
 
+noinst_PROGRAMS += bench/pace
+bench_pace_SOURCES = %D%/pace.c
+bench_pace_CFLAGS = $(AM_CFLAGS)
+
 noinst_PROGRAMS += bench/io_bench
 bench_io_bench_SOURCES = %D%/io_bench.c
 bench_io_bench_CFLAGS = $(AM_CFLAGS)
 bench_io_bench_LDADD = core/libtbcore.la
 
 EXTRA_DIST += %D%/README.md %D%/baseline.json %D%/compare %D%/figures.py %D%/million \
-	%D%/run %D%/soak %D%/workloads.py
+	%D%/run %D%/soak %D%/tcpcopy %D%/workloads.py
 
 # Sessions of all kinds over a lossy network for long, as root: half an hour, or MINUTES.
 MINUTES = 30

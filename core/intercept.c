@@ -140,13 +140,12 @@ static void on_hangup(evutil_socket_t number, short what, void *ctx)
 }
 
 /* The clients' wish changed. */
-static void on_wanted(void *ctx, const struct tb_relay_range *ranges, uint32_t count,
-                      bool registers, bool payload)
+static void on_wanted(void *ctx, const struct tb_relay_wish *wish)
 {
     struct program *p = ctx;
     struct tb_intercept_filter *f = &p->filter;
 
-    tb_intercept_filter_want(f, ranges, count, registers, payload);
+    tb_intercept_filter_want(f, wish);
     int rc = tb_capture_threads_filter(p->capture, f->program, f->len);
     if (rc == -ENOMEM && !f->given) { /* beyond net.core.optmem_max */
         tb_intercept_filter_widen(f);
@@ -154,8 +153,9 @@ static void on_wanted(void *ctx, const struct tb_relay_range *ranges, uint32_t c
     }
     if (rc)
         tb_log(TB_LOG_ERROR, "the kernel does not take the packet filter: %s", strerror(-rc));
-    tb_log(TB_LOG_DEBUG, "wanted: %u ranges%s, %s; a filter of %u instructions", count,
-           registers ? ", and single sessions" : "", payload ? "whole packets" : "headers", f->len);
+    tb_log(TB_LOG_DEBUG, "wanted: %u ranges%s, of %u targets, %s; a filter of %u instructions%s",
+           wish->range_count, wish->registers ? ", and single sessions" : "", wish->target_count,
+           wish->payload ? "whole packets" : "headers", f->len, f->all_tcp ? ", all TCP" : "");
 }
 
 static void on_watch(void *ctx, const struct tb_addr *client, uint64_t watcher)
@@ -261,6 +261,8 @@ static int open_all(struct program *p, struct tb_err *err)
 
     if (rc < 0)
         return tb_err_prefix(err, rc, "-F");
+    p->filter.docker = o->docker;
+    p->filter.docker_count = o->docker_count;
     rc = tb_devices_choose(&p->devices, o->devices.item, o->devices.count, err);
     if (rc == 0)
         rc = open_loop(p, err);

@@ -9,3 +9,8 @@ bin_PROGRAMS += intercept
 intercept_SOURCES = %D%/intercept.c
 intercept_LDADD = core/libtbcore.la
 intercept_CFLAGS = $(AM_CFLAGS)
+
+bin_PROGRAMS += tcpcopy
+tcpcopy_SOURCES = %D%/tcpcopy.c
+tcpcopy_LDADD = core/libtbcore.la
+tcpcopy_CFLAGS = $(AM_CFLAGS)

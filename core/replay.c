@@ -19,24 +19,6 @@
 
 /* --- where responses come from --------------------------------------------------------------- */
 
-/* Can a socket be bound to it? Then it is this machine's. */
-static bool is_local(const struct tb_addr *a)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    bool is_v4 = tb_addr_is_v4(a);
-    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return false;
-    memcpy(&v4.sin_addr, a->b + 12, 4);
-    memcpy(&v6.sin6_addr, a->b, 16);
-    int rc = is_v4 ? bind(fd, (struct sockaddr *) &v4, sizeof v4)
-                   : bind(fd, (struct sockaddr *) &v6, sizeof v6);
-    close(fd);
-    return rc == 0;
-}
-
 /* Where responses come from when neither -s nor --tun says so. */
 static int choose_mode(struct tb_replay *r, struct tb_err *err)
 {
@@ -46,7 +28,7 @@ static int choose_mode(struct tb_replay *r, struct tb_err *err)
     r->mode = TB_MODE_TUN;
     for (uint32_t i = 0; i < r->options->transfer_count; i++) {
         char text[TB_ENDPOINT_TEXT];
-        if (is_local(&r->options->transfers[i].target.addr))
+        if (tb_addr_is_local(&r->options->transfers[i].target.addr))
             continue;
         return tb_err_set(
             err, -EINVAL,

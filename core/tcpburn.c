@@ -70,18 +70,6 @@ static int settle_in(const struct tb_options *o, struct tb_err *err)
     return tb_process_write_pid(o->pid_file, err);
 }
 
-/* Checked before anything is loaded: a typo must not cost a run. */
-static int check_fail_on(const struct tb_options *o, struct tb_err *err)
-{
-    for (uint32_t i = 0; i < o->fail_on.count; i++) {
-        struct tb_fail_on f;
-        int rc = tb_fail_on_parse(o->fail_on.item[i], &f, err);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
 static int play(struct tb_replay *r, struct tb_err *err)
 {
     int rc = tb_replay_prepare(r, err);
@@ -117,7 +105,8 @@ int main(int argc, char **argv)
     char *command = join(argc, argv);
     int status;
 
-    if (tb_options_parse(&options, argc, argv, &err) < 0 || check_fail_on(&options, &err) < 0) {
+    if (tb_options_parse(&options, argc, argv, &err) < 0 ||
+        tb_fail_on_check(options.fail_on.item, options.fail_on.count, &err) < 0) {
         status = complain(&err, TB_EXIT_USAGE);
     } else if (options.help) {
         tb_options_help();

@@ -144,7 +144,7 @@ static int say_hello(struct tb_assistant *a, const struct tb_addr *clients, uint
 
     if (!hello)
         return -ENOMEM;
-    hello->version = TB_RELAY_VERSION;
+    hello->version = TB_RELAY_VERSION_FIRST;
     hello->flags = TB_RELAY_WANT_WATCH;
     hello->connections = 1;
     snprintf(hello->name, sizeof hello->name, "tcpburn --check %ld", (long) getpid());

@@ -53,6 +53,7 @@ struct target {
 
 struct check {
     const struct tb_options *o;
+    bool live; /* the client addresses are those of live clients */
     enum tb_mode mode;
     struct tb_findings list;
     struct tb_nl nl;
@@ -159,7 +160,13 @@ static bool all_local(const struct check *c)
 static void choose_mode(struct check *c)
 {
     c->mode = c->o->mode;
-    if (c->mode != TB_MODE_DEFAULT)
+    if (c->live && c->mode != TB_MODE_INTERCEPT) {
+        c->mode = TB_MODE_DEFAULT;
+        tb_findings_add(&c->list, TB_FINDING_WRONG,
+                        "live clients' own addresses must not be routed to this host: name an "
+                        "intercept server (-s ADDR), or other client addresses (-c)");
+    }
+    if (c->live || c->mode != TB_MODE_DEFAULT)
         return;
     if (all_local(c))
         c->mode = TB_MODE_TUN;
@@ -211,6 +218,17 @@ static void check_remote_target(struct check *c, const struct target *t)
                         device);
 }
 
+static void explain_examples(struct check *c)
+{
+    char text[TB_ADDR_TEXT];
+
+    for (uint32_t i = 0; i < c->setup.client_count; i++)
+        tb_findings_add(&c->list, TB_FINDING_NOTE,
+                        "the address %s stands for the live clients': others may go other ways, "
+                        "if the target has several routes",
+                        tb_addr_format(&c->ranges[i].first, text));
+}
+
 /* Client addresses that this host uses itself, or sends elsewhere. */
 static void check_ranges(struct check *c)
 {
@@ -219,6 +237,8 @@ static void check_ranges(struct check *c)
 
     if (rc)
         tb_findings_add(&c->list, TB_FINDING_WRONG, "%s", why.text);
+    else if (c->live)
+        explain_examples(c);
     else
         tb_findings_add(&c->list, TB_FINDING_OK, "the client addresses are free");
 }
@@ -302,6 +322,7 @@ static void add_probe(struct check *c, const struct target *t, const struct tb_i
     c->paths[i] = (struct tb_path){
         .o = c->o,
         .mode = c->mode,
+        .live = c->live,
         .target = t->text,
         .range = range,
         .probe = &c->probes[i],
@@ -546,7 +567,7 @@ static void conclude(const struct check *c, FILE *out)
         fprintf(out, "\neverything looks right: %s\n", last->text);
 }
 
-int tb_check_run(const struct tb_options *o, FILE *out, struct tb_err *err)
+static int check(const struct tb_options *o, bool live, FILE *out, struct tb_err *err)
 {
     struct check *c = calloc(1, sizeof *c);
     const struct tb_finding *wrong;
@@ -557,6 +578,7 @@ int tb_check_run(const struct tb_options *o, FILE *out, struct tb_err *err)
         return EXIT_ENVIRONMENT;
     }
     c->o = o;
+    c->live = live;
     c->nl.fd = c->watch_fd = -1;
     rc = examine(c, err);
     tb_findings_print(&c->list, out);
@@ -573,4 +595,44 @@ int tb_check_run(const struct tb_options *o, FILE *out, struct tb_err *err)
     free(c->dst_macs);
     free(c);
     return rc ? EXIT_ENVIRONMENT : 0;
+}
+
+int tb_check_run(const struct tb_options *o, FILE *out, struct tb_err *err)
+{
+    return check(o, false, out, err);
+}
+
+static bool has_target_of(const struct tb_options *o, const struct tb_addr *client)
+{
+    for (uint32_t i = 0; i < o->transfer_count; i++)
+        if (tb_addr_is_v4(&o->transfers[i].target.addr) == tb_addr_is_v4(client))
+            return true;
+    return false;
+}
+
+int tb_check_live_run(const struct tb_options *o, const struct tb_addr *clients, uint32_t count,
+                      FILE *out, struct tb_err *err)
+{
+    static const struct tb_addr nobodys[] = {
+        {.b = {[10] = 0xff, [11] = 0xff, 203, 0, 113, 1}},
+        {.b = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}},
+    };
+    struct tb_options live = *o;
+
+    if (count == 0) {
+        clients = nobodys;
+        count = sizeof nobodys / sizeof nobodys[0];
+    }
+    live.clients = calloc(count, sizeof *live.clients);
+    live.client_count = 0;
+    if (!live.clients) {
+        tb_err_set(err, -ENOMEM, "out of memory");
+        return EXIT_ENVIRONMENT;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (has_target_of(o, &clients[i]))
+            live.clients[live.client_count++] = (struct tb_range){clients[i], 1};
+    int rc = check(&live, true, out, err);
+    free(live.clients);
+    return rc;
 }

@@ -14,4 +14,10 @@
  * status): something forbids it, the most important of it in `err`. */
 int tb_check_run(const struct tb_options *o, FILE *out, struct tb_err *err);
 
+/* The same for tcpcopy without -c: the target sees the live clients under their own addresses,
+ * which `clients` stand for (o->clients is not looked at). None: an address of each family that
+ * nobody has (RFC 5737, RFC 3849), which tells whether the target's default route is right. */
+int tb_check_live_run(const struct tb_options *o, const struct tb_addr *clients, uint32_t count,
+                      FILE *out, struct tb_err *err);
+
 #endif

@@ -26,6 +26,7 @@ struct tb_path_here {
 struct tb_path {
     const struct tb_options *o;
     enum tb_mode mode;
+    bool live;                       /* the client address stands for those of live clients */
     const char *target;              /* "10.0.0.5:80" */
     const struct tb_io_range *range; /* the client addresses this stands for */
     const struct tb_probe *probe;

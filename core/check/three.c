@@ -241,48 +241,87 @@ static void explain_answered_here(const struct tb_path *p, struct tb_findings *l
     char network[TB_PREFIX_TEXT], assistant[TB_ADDR_TEXT];
     bool v4 = tb_addr_is_v4(&p->probe->target.addr);
 
-    struct tb_finding *f = tb_findings_add(
-        list, TB_FINDING_WRONG,
-        "the target sends its answers for the client addresses to this host (they arrive on %s), "
-        "not to the assistant: correct its route, or use -s local:%s",
-        p->here.device, p->here.device);
+    struct tb_finding *f =
+        p->live ? tb_findings_add(list, TB_FINDING_WRONG,
+                                  "the target sends its answers for live clients' addresses to "
+                                  "this host (they arrive on %s), which may hand them to the "
+                                  "clients, not to the assistant: correct its route",
+                                  p->here.device)
+                : tb_findings_add(list, TB_FINDING_WRONG,
+                                  "the target sends its answers for the client addresses to this "
+                                  "host (they arrive on %s), not to the assistant: correct its "
+                                  "route, or use -s local:%s",
+                                  p->here.device, p->here.device);
     tb_finding_command(f, "sudo ip%s route replace %s via %s   (on the target)", v4 ? "" : " -6",
                        tb_words_network(p->range, network),
                        tb_addr_format(&p->assistants->item[0].at.addr, assistant));
 }
 
+static void list_lost_probe(const struct tb_path *p, struct tb_findings *list)
+{
+    char client[TB_ADDR_TEXT];
+
+    tb_addr_format(&p->probe->client.addr, client);
+    struct tb_finding *f =
+        tb_findings_add(list, TB_FINDING_NOTE,
+                        "possible: packets from the client addresses do not reach the target "
+                        "(a missing route, or anti-spoofing in a switch, router or hypervisor)");
+    tb_finding_command(f, "sudo tcpdump -ni any host %s   (on the target)", client);
+}
+
+static void list_dropping_target(const struct tb_path *p, struct tb_findings *list)
+{
+    bool v4 = tb_addr_is_v4(&p->probe->target.addr);
+
+    struct tb_finding *f =
+        tb_findings_add(list, TB_FINDING_NOTE, "possible: the target drops them (%sa firewall)",
+                        v4 ? "reverse-path filtering, or " : "");
+    tb_finding_command(f, "%ssudo nft list ruleset   (on the target)",
+                       v4 ? "sysctl -ar 'ipv4.*\\.rp_filter'; " : "");
+}
+
+static void list_wrong_route(const struct tb_path *p, struct tb_findings *list)
+{
+    char network[TB_PREFIX_TEXT], assistant[TB_ADDR_TEXT];
+    bool v4 = tb_addr_is_v4(&p->probe->target.addr);
+    struct tb_finding *f;
+
+    tb_addr_format(&p->assistants->item[0].at.addr, assistant);
+    tb_words_network(p->range, network);
+    if (p->live)
+        f = tb_findings_add(list, TB_FINDING_NOTE,
+                            "possible: the target's route for live clients does not lead to the "
+                            "assistant, and they get its answers, which they refuse: it needs one "
+                            "for every network they come from (or the default one, and one for "
+                            "this host)");
+    else
+        f = tb_findings_add(list, TB_FINDING_NOTE,
+                            "possible: the target answers, but not by way of the assistant (its "
+                            "route for %s is missing, or leads elsewhere, perhaps to real owners "
+                            "of the addresses)",
+                            network);
+    tb_finding_command(f, "sudo ip%s route replace %s via %s   (on the target)", v4 ? "" : " -6",
+                       network, assistant);
+}
+
 /* Nobody saw anything: what remains, with the commands that look at it. */
 static void list_candidates(const struct tb_path *p, struct tb_findings *list)
 {
-    char client[TB_ADDR_TEXT], network[TB_PREFIX_TEXT], assistant[TB_ADDR_TEXT];
-    char command[TB_WORDS_COMMAND];
-    bool v4 = tb_addr_is_v4(&p->probe->target.addr);
+    char client[TB_ADDR_TEXT], command[TB_WORDS_COMMAND];
 
-    tb_addr_format(&p->probe->client.addr, client);
-    tb_addr_format(&p->assistants->item[0].at.addr, assistant);
-    tb_words_network(p->range, network);
     struct tb_finding *f = tb_findings_add(
         list, TB_FINDING_WRONG,
         "%s answers this host, but no answer for the client address %s was seen, here or on the "
         "assistant: this end cannot tell why. Run the line below on the target, as root, then "
         "--check here again while it watches",
-        p->target, client);
+        p->target, tb_addr_format(&p->probe->client.addr, client));
     tb_finding_command(f, "%s", tb_words_check_target(p->o, command));
-    f = tb_findings_add(list, TB_FINDING_NOTE,
-                        "possible: packets from the client addresses do not reach the target "
-                        "(a missing route, or anti-spoofing in a switch, router or hypervisor)");
-    tb_finding_command(f, "sudo tcpdump -ni any host %s   (on the target)", client);
-    f = tb_findings_add(list, TB_FINDING_NOTE, "possible: the target drops them (%sa firewall)",
-                        v4 ? "reverse-path filtering, or " : "");
-    tb_finding_command(f, "%ssudo nft list ruleset   (on the target)",
-                       v4 ? "sysctl -ar 'ipv4.*\\.rp_filter'; " : "");
-    f = tb_findings_add(list, TB_FINDING_NOTE,
-                        "possible: the target answers, but not by way of the assistant (its route "
-                        "for %s is missing, or leads elsewhere, perhaps to real owners of the "
-                        "addresses)",
-                        network);
-    tb_finding_command(f, "sudo ip%s route replace %s via %s   (on the target)", v4 ? "" : " -6",
-                       network, assistant);
+    if (p->live) /* by far the most common of the three */
+        list_wrong_route(p, list);
+    list_lost_probe(p, list);
+    list_dropping_target(p, list);
+    if (!p->live)
+        list_wrong_route(p, list);
 }
 
 bool tb_path_explain_three(const struct tb_path *p, struct tb_findings *list)

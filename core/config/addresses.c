@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The two small languages of the command line: transfers (-x) and address ranges (-c).
+ * The two small languages of the command line, transfers (-x) and address ranges (-c), and whether
+ * an address is this machine's.
  * Called for each item of those lists, and by other programs that take them.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "config/options.h"
 #include "config/value.h"
@@ -253,4 +257,23 @@ int tb_range_parse(const char *text, struct tb_range *out, struct tb_err *err)
         return tb_err_prefix(err, rc, "'%s'", text);
     *out = r;
     return 0;
+}
+
+/* --- this machine ----------------------------------------------------------------------------- */
+
+bool tb_addr_is_local(const struct tb_addr *a)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    bool is_v4 = tb_addr_is_v4(a);
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return false;
+    memcpy(&v4.sin_addr, a->b + 12, 4);
+    memcpy(&v6.sin6_addr, a->b, 16);
+    int rc = is_v4 ? bind(fd, (struct sockaddr *) &v4, sizeof v4)
+                   : bind(fd, (struct sockaddr *) &v6, sizeof v6);
+    close(fd);
+    return rc == 0;
 }

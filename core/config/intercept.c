@@ -6,7 +6,6 @@
 #include "config/intercept.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,19 +135,12 @@ static const struct tb_option table[] = {
 };
 _Static_assert(sizeof table / sizeof *table <= TB_OPTION_MAX, "raise TB_OPTION_MAX");
 
-/* A name that no device can have would be reported as missing only with privileges. */
 static int validate(void *options, const uint8_t given[TB_OPTION_MAX], struct tb_err *err)
 {
     const struct tb_intercept_options *o = options;
 
     (void) given;
-    for (uint32_t i = 0; i < o->devices.count; i++) {
-        const char *name = o->devices.item[i];
-        if (strlen(name) >= IF_NAMESIZE || strchr(name, '/'))
-            return tb_err_set(err, -EINVAL,
-                              "-i, --device: '%s' is not the name of a network device", name);
-    }
-    return 0;
+    return tb_devices_check(&o->devices, "-i, --device", err);
 }
 
 static void free_all(void *o)

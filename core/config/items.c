@@ -73,9 +73,23 @@ int tb_item_clients(void *options, const char *text, struct tb_err *err)
     return rc;
 }
 
+static bool is_device(const char *name)
+{
+    return *name && strlen(name) < IF_NAMESIZE && !strchr(name, '/');
+}
+
+int tb_devices_check(const struct tb_strings *devices, const char *label, struct tb_err *err)
+{
+    for (uint32_t i = 0; i < devices->count; i++)
+        if (!is_device(devices->item[i]))
+            return tb_err_set(err, -EINVAL, "%s: '%s' is not the name of a network device", label,
+                              devices->item[i]);
+    return 0;
+}
+
 static int local_item(struct tb_options *o, const char *device, struct tb_err *err)
 {
-    if (!*device || strlen(device) >= IF_NAMESIZE || strchr(device, '/'))
+    if (!is_device(device))
         return tb_err_set(err, -EINVAL, "local:%s: '%s' is not the name of a network device",
                           device, device);
     if (o->local_device || o->intercepts.count)

@@ -19,6 +19,10 @@ int tb_item_shard(void *options, const char *text, struct tb_err *err);
 /* Accepts anything: the file is read before the command line's values are set. */
 int tb_item_config(void *options, const char *text, struct tb_err *err);
 
+/* For checks of the whole: are these names that devices can have? "-i, --device" is a label.
+ * Whether there are such devices, only privileges tell. */
+int tb_devices_check(const struct tb_strings *devices, const char *label, struct tb_err *err);
+
 /* For items of lists: one more element of `size` bytes at the end of *array. 0, -E2BIG or -ENOMEM.
  */
 int tb_item_append(void **array, uint32_t *count, const void *element, size_t size,

@@ -110,5 +110,7 @@ int tb_network_parse(const char *text, struct tb_addr *addr, uint8_t *bits, stru
 /* One of `intercepts`: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT; `port` when it names none. A host's
  * name is looked up, which may take seconds. 0; -EINVAL; -ENOENT: there is no such host. */
 int tb_server_parse(const char *text, uint16_t port, struct tb_endpoint *out);
+/* Is it this machine's? (Can a socket be bound to it?) */
+bool tb_addr_is_local(const struct tb_addr *a);
 
 #endif

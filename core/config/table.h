@@ -68,7 +68,7 @@ struct tb_option_set {
     void (*free)(void *o); /* all it holds, with tb_option_set_free() for what the table knows */
 };
 
-extern const struct tb_option_set tb_tcpburn_set, tb_intercept_set;
+extern const struct tb_option_set tb_tcpburn_set, tb_intercept_set, tb_tcpcopy_set;
 
 /* Fill the zeroed struct `o`: defaults, then the JSON file named by an option "config", then the
  * command line. Stops early at an action (--help), which sets its bool. 0, or -EINVAL with words;
@@ -137,5 +137,12 @@ bool tb_option_shadowed(const struct tb_option_set *set, const struct tb_option 
 /* tcpburn's key "modules", and its checks. */
 int tb_options_other_key(void *o, const char *key, const json_t *value, struct tb_err *err);
 int tb_options_validate(void *o, const uint8_t given[TB_OPTION_MAX], struct tb_err *err);
+/* Those of them that hold for every program that plays sessions, with the options of `set`. */
+int tb_options_validate_run(const struct tb_option_set *set, struct tb_options *o,
+                            const uint8_t given[TB_OPTION_MAX], struct tb_err *err);
+/* Benchmark addresses, of the families of the targets, for a command line without -c. */
+int tb_default_clients(struct tb_options *o, struct tb_err *err);
+/* -EINVAL, and the words for a command line without -x. */
+int tb_no_transfer(struct tb_err *err);
 
 #endif

@@ -16,30 +16,19 @@
 
 enum { TCP_IP4_HEADERS = 40, TCP_IP6_HEADERS = 60, MTU_V6_MIN = 1280 /* RFC 8200 §5 */ };
 
-static bool was_given(const uint8_t given[TB_OPTION_MAX], const char *name)
+int tb_no_transfer(struct tb_err *err)
 {
-    return tb_option_given(&tb_tcpburn_set, given, name);
+    return tb_err_set(err, -EINVAL,
+                      "no transfer given: say which captured port is played "
+                      "where, e.g. -x 80-10.0.0.5:8080");
 }
 
-static int check_missing(const struct tb_options *o, const uint8_t given[TB_OPTION_MAX],
-                         struct tb_err *err)
+static int check_missing(const struct tb_options *o, struct tb_err *err)
 {
-    if (o->html)
-        return tb_err_set(err, -EINVAL,
-                          "--html: the HTML report comes in a later version; use "
-                          "--report FILE for the JSON report");
-    if (o->metrics)
-        return tb_err_set(err, -EINVAL,
-                          "--metrics: the Prometheus endpoint comes in a later "
-                          "version; use --report FILE for the figures");
     if (!o->transfer_count && !o->check_target)
-        return tb_err_set(err, -EINVAL,
-                          "no transfer given: say which captured port is played "
-                          "where, e.g. -x 80-10.0.0.5:8080");
+        return tb_no_transfer(err);
     if (!o->pcaps.count && !o->check && !o->check_target)
         return tb_err_set(err, -EINVAL, "no capture given: add -f FILE");
-    if (was_given(given, "output") && !o->pcap_send)
-        return tb_err_set(err, -EINVAL, "-o names devices for --pcap-send: add it, or drop -o");
     if (o->has_loop && !o->loop && !o->has_duration)
         return tb_err_set(err, -EINVAL, "--loop 0 would never end: add --duration SEC");
     return 0;
@@ -63,7 +52,7 @@ static bool has_client_of(const struct tb_options *o, bool v4)
 
 /* --- client ranges ---------------------------------------------------------------------------- */
 
-static int default_clients(struct tb_options *o, struct tb_err *err)
+int tb_default_clients(struct tb_options *o, struct tb_err *err)
 {
     bool any = !o->transfer_count; /* --check-target looks at whatever port is asked */
     int rc = 0;
@@ -116,11 +105,11 @@ static int check_range(const struct tb_options *o, uint32_t index, struct tb_err
     return 0;
 }
 
-static int check_clients(struct tb_options *o, struct tb_err *err)
+static int check_clients(const struct tb_options *o, struct tb_err *err)
 {
-    int rc = o->client_count ? 0 : default_clients(o, err);
+    int rc = 0;
 
-    for (uint32_t i = 0; !rc && i < o->transfer_count; i++) {
+    for (uint32_t i = 0; !rc && o->client_count && i < o->transfer_count; i++) {
         const struct tb_endpoint *target = &o->transfers[i].target;
         bool v4 = tb_addr_is_v4(&target->addr);
         char text[TB_ENDPOINT_TEXT];
@@ -138,7 +127,7 @@ static int check_clients(struct tb_options *o, struct tb_err *err)
 
 /* --- sizes ------------------------------------------------------------------------------------ */
 
-static int check_sizes(struct tb_options *o, const uint8_t given[TB_OPTION_MAX], struct tb_err *err)
+static int check_sizes(struct tb_options *o, bool mss_given, struct tb_err *err)
 {
     bool v6 = has_target_of(o, false);
     uint32_t headers = has_target_of(o, true) ? TCP_IP4_HEADERS : TCP_IP6_HEADERS;
@@ -148,7 +137,7 @@ static int check_sizes(struct tb_options *o, const uint8_t given[TB_OPTION_MAX],
                           (int) MTU_V6_MIN, o->mtu);
     if (o->mss + headers <= o->mtu)
         return 0;
-    if (was_given(given, "mss"))
+    if (mss_given)
         tb_log(TB_LOG_WARN, "MSS %u does not fit MTU %u: announcing %u; raise --mtu for more",
                o->mss, o->mtu, o->mtu - headers);
     o->mss = o->mtu - headers;
@@ -166,17 +155,40 @@ static int resolve_comet(struct tb_options *o, struct tb_err *err)
     return o->module ? 0 : tb_err_set(err, -ENOMEM, "out of memory");
 }
 
+/* --- the whole -------------------------------------------------------------------------------- */
+
+int tb_options_validate_run(const struct tb_option_set *set, struct tb_options *o,
+                            const uint8_t given[TB_OPTION_MAX], struct tb_err *err)
+{
+    int rc;
+
+    if (o->html)
+        return tb_err_set(err, -EINVAL,
+                          "--html: the HTML report comes in a later version; use "
+                          "--report FILE for the JSON report");
+    if (o->metrics)
+        return tb_err_set(err, -EINVAL,
+                          "--metrics: the Prometheus endpoint comes in a later "
+                          "version; use --report FILE for the figures");
+    if (tb_option_given(set, given, "output") && !o->pcap_send)
+        return tb_err_set(err, -EINVAL, "-o names devices for --pcap-send: add it, or drop -o");
+    rc = check_clients(o, err);
+    if (!rc)
+        rc = check_sizes(o, tb_option_given(set, given, "mss"), err);
+    if (!rc)
+        rc = resolve_comet(o, err);
+    return rc;
+}
+
 int tb_options_validate(void *options, const uint8_t given[TB_OPTION_MAX], struct tb_err *err)
 {
     struct tb_options *o = options;
-    int rc = check_missing(o, given, err);
+    int rc = check_missing(o, err);
 
+    if (!rc && !o->client_count)
+        rc = tb_default_clients(o, err);
     if (!rc)
-        rc = check_clients(o, err);
-    if (!rc)
-        rc = check_sizes(o, given, err);
-    if (!rc)
-        rc = resolve_comet(o, err);
+        rc = tb_options_validate_run(&tb_tcpburn_set, o, given, err);
     if (!rc && o->dump)
         o->dry_run = true;
     return rc;

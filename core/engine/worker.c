@@ -219,7 +219,7 @@ static void stray(struct tb_worker *w, const struct tb_segment *seg)
         w->strays_answered = 0;
     }
     if (w->strays_answered++ < STRAYS_PER_S)
-        tb_tcp_refuse(&w->tcp, seg, transfer_of(w, seg));
+        tb_tcp_refuse(&w->tcp, seg, 0, transfer_of(w, seg));
 }
 
 /* Is this user of the plan one of this worker's? */

@@ -33,12 +33,14 @@ bool tb_figures_line(const struct tb_intercept_figures *before,
         return false;
     snprintf(buf, room,
              "%" PRIu64 " packets (%.0f/s), %" PRIu64 " passed on in %" PRIu64 " messages, %" PRIu64
-             " of nobody; dropped: %" PRIu64 " in rings, %" PRIu64 " for slow clients; %" PRIu64
-             " clients on %" PRIu64 " connections, %" PRIu64 " sessions registered, %" PRIu64
-             " refused, %" PRIu64 " rejected; %" PRIu64 " KB waiting; CPU %.1f %%",
+             " of nobody (%" PRIu64 " of which registered late); dropped: %" PRIu64
+             " in rings, %" PRIu64 " for slow clients; %" PRIu64 " clients on %" PRIu64
+             " connections, %" PRIu64 " sessions registered (%" PRIu64
+             " of another client), %" PRIu64 " refused, %" PRIu64 " rejected; %" PRIu64
+             " KB waiting; CPU %.1f %%",
              b->packets, (double) (b->packets - a->packets) / seconds, b->records, b->frames,
-             b->unrouted, ring_drops, b->dropped, b->clients, b->connections, b->sessions,
-             b->refused, b->rejected, b->buffered_bytes / 1024,
+             b->unrouted, b->late, ring_drops, b->dropped, b->clients, b->connections, b->sessions,
+             b->taken, b->refused, b->rejected, b->buffered_bytes / 1024,
              (double) (now->cpu_us - before->cpu_us) / seconds / 1e4);
     return true;
 }
@@ -84,12 +86,16 @@ static void put_all(struct evbuffer *out, const struct tb_intercept_figures *f)
     put(out, "records_total", counter, "Packets passed on to clients.", s->records);
     put(out, "frames_total", counter, "Messages they were passed on in.", s->frames);
     put(out, "unrouted_packets_total", counter, "Packets that no client wants.", s->unrouted);
+    put(out, "late_records_total", counter,
+        "Of these, packets passed on when their session was registered.", s->late);
     put(out, "dropped_records_total", counter, "Packets lost because a client did not read.",
         s->dropped);
     put_devices(out, f);
     put(out, "clients", gauge, "Connected clients.", s->clients);
     put(out, "connections", gauge, "Their connections.", s->connections);
     put(out, "sessions", gauge, "Registered sessions.", s->sessions);
+    put(out, "taken_sessions_total", counter,
+        "Sessions that a client registered and another one had already.", s->taken);
     put(out, "refused_total", counter, "Clients that were refused.", s->refused);
     put(out, "rejected_total", counter, "Peers that were cut off.", s->rejected);
     put(out, "buffered_bytes", gauge, "Waiting for slow clients.", s->buffered_bytes);

@@ -32,35 +32,57 @@ static void want_given(struct tb_intercept_filter *f, uint32_t snap)
             f->program[i].k = snap;
 }
 
-/* False: too many for a program. */
-static bool want_ranges(struct tb_intercept_filter *f, const struct tb_relay_range *ranges,
-                        uint32_t count, uint32_t snap)
+/* The targets as they are captured: under their own addresses, and with -D under others as well. */
+static struct tb_endpoint *sources_of(const struct tb_intercept_filter *f,
+                                      const struct tb_relay_wish *wish, uint32_t *count)
 {
-    struct tb_io_range *list = calloc(count, sizeof *list);
+    size_t most = (size_t) wish->target_count * (1 + f->docker_count);
+    struct tb_endpoint *list = calloc(most + 1, sizeof *list);
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; list && i < wish->target_count; i++) {
+        list[used++] = wish->targets[i];
+        for (uint32_t d = 0; d < f->docker_count; d++)
+            if (tb_addr_eq(&f->docker[d].meant, &wish->targets[i].addr))
+                list[used++] = (struct tb_endpoint){f->docker[d].seen, wish->targets[i].port};
+    }
+    *count = used;
+    return list;
+}
+
+/* False: too many for a program. */
+static bool want_listed(struct tb_intercept_filter *f, const struct tb_relay_wish *wish,
+                        uint32_t snap)
+{
+    struct tb_io_range *list = calloc(wish->range_count + 1, sizeof *list);
+    uint32_t source_count;
+    struct tb_endpoint *sources = sources_of(f, wish, &source_count);
     int len = -ENOMEM;
 
-    for (uint32_t i = 0; list && i < count; i++)
-        list[i] = (struct tb_io_range){.first = ranges[i].first, .count = ranges[i].count};
-    if (list)
-        len = tb_steer_filter(list, count, snap, f->program);
+    for (uint32_t i = 0; list && i < wish->range_count; i++)
+        list[i] = (struct tb_io_range){wish->ranges[i].first, wish->ranges[i].count};
+    if (list && sources)
+        len =
+            tb_steer_filter_from(list, wish->range_count, sources, source_count, snap, f->program);
     free(list);
+    free(sources);
     if (len > 0)
         f->len = (uint32_t) len;
     return len > 0;
 }
 
-void tb_intercept_filter_want(struct tb_intercept_filter *f, const struct tb_relay_range *ranges,
-                              uint32_t count, bool registers, bool payload)
+void tb_intercept_filter_want(struct tb_intercept_filter *f, const struct tb_relay_wish *wish)
 {
-    uint32_t snap = payload ? TB_STEER_WHOLE : TB_STEER_HEADERS;
+    uint32_t snap = wish->payload ? TB_STEER_WHOLE : TB_STEER_HEADERS;
+    bool anywhere = wish->registers && wish->target_count == 0;
 
     f->len = 0;
     f->all_tcp = false;
-    if (count == 0 && !registers)
+    if (wish->range_count == 0 && !wish->registers)
         return;
     if (f->given) {
         want_given(f, snap);
-    } else if (registers || !want_ranges(f, ranges, count, snap)) {
+    } else if (anywhere || !want_listed(f, wish, snap)) {
         f->len = (uint32_t) tb_steer_filter_tcp(snap, f->program);
         f->all_tcp = true;
     }

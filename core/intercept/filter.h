@@ -10,24 +10,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "config/intercept.h"
 #include "intercept/expression.h"
 #include "io/steer.h"
-#include "relay/frame.h"
+#include "relay/server.h"
 
 struct tb_intercept_filter {
     struct tb_expression *given;                     /* -F; NULL: none */
+    const struct tb_readdress *docker;               /* -D: targets are captured as `seen` */
+    uint32_t docker_count;                           /* (both set by the owner) */
     struct sock_filter program[TB_STEER_FILTER_MAX]; /* what is wanted now */
     uint32_t len;                                    /* 0: nothing */
-    bool all_tcp; /* instead of ranges too many for a filter: the rest is sorted out later */
+    bool all_tcp; /* sessions of unknown targets, or more than a filter holds: sorted out later */
 };
 
 /* 0, or -EINVAL with libpcap's words and what else there may be to say. */
 int tb_intercept_filter_init(struct tb_intercept_filter *f, const char *text, struct tb_err *err);
 void tb_intercept_filter_fini(struct tb_intercept_filter *f);
 
-/* Make `program` of what all clients together want; see tb_relay_server_options.wanted. */
-void tb_intercept_filter_want(struct tb_intercept_filter *f, const struct tb_relay_range *ranges,
-                              uint32_t count, bool registers, bool payload);
+/* Make `program` of what all clients together want. */
+void tb_intercept_filter_want(struct tb_intercept_filter *f, const struct tb_relay_wish *wish);
 /* The kernel finds the program too long: all TCP instead. */
 void tb_intercept_filter_widen(struct tb_intercept_filter *f);
 

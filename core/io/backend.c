@@ -5,21 +5,21 @@
 #include "io/backend.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <time.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { ERROR_PAUSE_US = 1000 };
 
-void tb_backend_wait(int fd, int wake_fd, uint64_t timeout_us)
+void tb_backend_wait(const struct tb_io *io, int fd, int wake_fd, uint64_t timeout_us)
 {
     if (timeout_us == 0)
         return;
     struct timespec ts = {(time_t) (timeout_us / 1000000), (long) (timeout_us % 1000000) * 1000};
     /* Negative descriptors are ignored by poll. */
-    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
-    int n = ppoll(p, 2, timeout_us == UINT64_MAX ? NULL : &ts, NULL);
+    struct pollfd p[3] = {
+        {.fd = fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}, tb_backend_also(io)};
+    int n = ppoll(p, 3, timeout_us == UINT64_MAX ? NULL : &ts, NULL);
     if (n > 0 && (p[1].revents & POLLIN)) {
         uint64_t wakes;
         ssize_t got = read(wake_fd, &wakes, sizeof wakes);
@@ -32,7 +32,7 @@ void tb_backend_wait(int fd, int wake_fd, uint64_t timeout_us)
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
         if (timeout_us > ERROR_PAUSE_US)
             ts = (struct timespec){0, ERROR_PAUSE_US * 1000};
-        ppoll(p + 1, 1, &ts, NULL);
+        ppoll(p + 1, 2, &ts, NULL);
     }
 }
 

@@ -7,6 +7,7 @@
 #define TB_IO_BACKEND_H
 
 #include <linux/virtio_net.h>
+#include <poll.h>
 #include <string.h>
 #include "io/io.h"
 
@@ -15,9 +16,16 @@ enum {
     TB_IO_GSO_MAX = TB_IO_IP_MAX - TB_FRAME_HEAD_MAX
 };
 
-/* Sleep until `fd` (or -1: nothing) is readable, `wake_fd` was written to, a signal came, or
- * `timeout_us` passed. Returns at once, without a system call, when it is 0. */
-void tb_backend_wait(int fd, int wake_fd, uint64_t timeout_us);
+/* The sleep of an instance: until `fd` (or -1: nothing) or its also_fd is readable, `wake_fd` was
+ * written to, a signal came, or `timeout_us` passed. Returns at once, without a system call, when
+ * it is 0. `io` NULL: no also_fd. */
+void tb_backend_wait(const struct tb_io *io, int fd, int wake_fd, uint64_t timeout_us);
+
+/* What to poll for the instance's also_fd; nothing when there is none. */
+static inline struct pollfd tb_backend_also(const struct tb_io *io)
+{
+    return (struct pollfd){.fd = io && io->also_fd > 0 ? io->also_fd : -1, .events = POLLIN};
+}
 
 /* End a tb_backend_wait() on `wake_fd`, an eventfd. Async-signal-safe. */
 void tb_backend_wake(int wake_fd);

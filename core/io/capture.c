@@ -55,7 +55,7 @@ static void capture_wait(struct tb_io *io, uint64_t timeout_us)
 {
     struct capture_io *c = (struct capture_io *) io;
     if (timeout_us && tb_ring_wait_prepare(c->ring))
-        tb_backend_wait(tb_ring_fd(c->ring), c->wake_fd, timeout_us);
+        tb_backend_wait(io, tb_ring_fd(c->ring), c->wake_fd, timeout_us);
 }
 
 static void capture_update(struct tb_io *io)

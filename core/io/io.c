@@ -39,7 +39,9 @@ static void join_send(struct tb_io *io, struct tb_frame *frames, uint32_t count)
 
 static void join_wait(struct tb_io *io, uint64_t timeout_us)
 {
-    tb_io_wait(((struct join_io *) io)->rx, timeout_us);
+    struct tb_io *rx = ((struct join_io *) io)->rx;
+    rx->also_fd = io->also_fd;
+    tb_io_wait(rx, timeout_us);
 }
 
 static void join_update(struct tb_io *io)

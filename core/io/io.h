@@ -41,8 +41,8 @@ struct tb_io_ops {
     uint32_t (*recv)(struct tb_io *io, struct tb_packet *packets, uint32_t max);
     /* Send all frames in order; failures are counted, not reported. */
     void (*send)(struct tb_io *io, struct tb_frame *frames, uint32_t count);
-    /* Sleep until a packet may be there, at most `timeout_us` (UINT64_MAX: no limit); signals and
-     * tb_io_wake() end it early. Sub-millisecond timeouts are honoured. */
+    /* Sleep until a packet may be there or also_fd is readable, at most `timeout_us` (UINT64_MAX:
+     * no limit); signals and tb_io_wake() end it early. Sub-millisecond timeouts are honoured. */
     void (*wait)(struct tb_io *io, uint64_t timeout_us);
     /* Refresh counters kept in the kernel (drops). May be NULL. */
     void (*update)(struct tb_io *io);
@@ -56,6 +56,10 @@ struct tb_io {
     const struct tb_io_ops *ops;
     struct tb_io_caps caps;
     struct tb_io_counters counters;
+    /* Whoever owns the instance may set it: a further descriptor whose readability ends every
+     * wait(). At most 0: none (so that zeroed memory is right). One that tells of readiness only,
+     * as that of an epoll set does: an error or hang-up on it would end every wait() at once. */
+    int also_fd;
 };
 
 static inline uint32_t tb_io_recv(struct tb_io *io, struct tb_packet *packets, uint32_t max)

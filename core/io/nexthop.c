@@ -67,7 +67,7 @@ static int resolve(struct tb_nl *nl, uint32_t ifindex, const char *device,
                           "(%s): ping it once, or give its MAC address in -x (…@MAC)",
                           text, device, strerror(-e));
     for (int i = 0; i < RESOLVE_TRIES && state != TB_NEIGHBOUR_KNOWN; i++) {
-        tb_backend_wait(-1, -1, RESOLVE_PAUSE_US);
+        tb_backend_wait(NULL, -1, -1, RESOLVE_PAUSE_US);
         state = tb_nl_neighbour(nl, ifindex, neighbour, mac);
         if (state == TB_NEIGHBOUR_FAILED && i > RESOLVE_TRIES / 2)
             break;

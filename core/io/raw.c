@@ -81,8 +81,7 @@ static uint32_t raw_recv(struct tb_io *io, struct tb_packet *packets, uint32_t m
 
 static void raw_wait(struct tb_io *io, uint64_t timeout_us)
 {
-    (void) io;
-    tb_backend_wait(-1, -1, timeout_us);
+    tb_backend_wait(io, -1, -1, timeout_us);
 }
 
 static void raw_close(struct tb_io *io)

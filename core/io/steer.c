@@ -17,7 +17,8 @@
 
 enum { MULTIPLY_ADDR = (int) 0x9E3779B1u, MULTIPLY_PORT = (int) 0x85EBCA6Bu };
 
-enum { V4_DST = 16, V6_DST = 24, V6_DST_LOW = 36, V6_HEADER = 40, DPORT = 2 };
+enum { V4_SRC = 12, V4_DST = 16, V6_SRC = 8, V6_DST = 24, V6_DST_LOW = 36, V6_HEADER = 40 };
+enum { SPORT = 0, DPORT = 2 };
 
 /* --- eBPF ---------------------------------------------------------------------------------- */
 
@@ -135,12 +136,16 @@ uint32_t tb_steer_cbpf(uint32_t workers, struct sock_filter out[TB_STEER_CBPF_MA
     return sizeof program / sizeof program[0];
 }
 
-/* --- the filter for client ranges ------------------------------------------------------------ */
+/* --- the filter for client ranges and sources ------------------------------------------------ */
 
 struct assembler {
+    const struct tb_io_range *ranges; /* NULL: every packet is let pass */
+    uint32_t range_count;
+    const struct tb_endpoint *sources;
+    uint32_t source_count;
+    uint32_t snap; /* what the filter returns for packets that it lets pass */
     struct sock_filter *out;
     uint32_t len;
-    uint32_t snap; /* what the filter returns for packets that it lets pass */
     bool full;
 };
 
@@ -191,19 +196,41 @@ static uint32_t addr_word(const struct tb_addr *a, uint32_t offset)
     return (uint32_t) b[0] << 24 | (uint32_t) b[1] << 16 | (uint32_t) b[2] << 8 | b[3];
 }
 
-static void emit_v4(struct assembler *a, const struct tb_io_range *ranges, uint32_t count)
+/* Accept what comes from one of the sources; X is the length of the IP header. */
+static void emit_sources(struct assembler *a, bool v4)
+{
+    for (uint32_t i = 0; i < a->source_count; i++) {
+        const struct tb_endpoint *s = &a->sources[i];
+        if (tb_addr_is_v4(&s->addr) != v4)
+            continue;
+        uint32_t words = v4 ? 1 : 4, at = v4 ? V4_SRC : V6_SRC;
+        for (uint32_t w = 0; w < words; w++) {
+            emit_load(a, BPF_W, at + 4 * w);
+            /* else behind the rest: two instructions a word, and three for the port */
+            emit(a, jump(BPF_JEQ, addr_word(&s->addr, v4 ? 12 : 4 * w), 0,
+                         (uint8_t) (2 * (words - 1 - w) + 3)));
+        }
+        emit(a, stmt(BPF_LD | BPF_H | BPF_IND, SPORT));
+        emit(a, jump(BPF_JEQ, s->port, 0, 1));
+        emit_return(a, a->snap);
+    }
+}
+
+static void emit_v4(struct assembler *a)
 {
     emit_load(a, BPF_B, 9); /* protocol */
     emit_require(a, 6);
     emit_load(a, BPF_H, 6); /* fragment */
     emit(a, jump(BPF_JSET, 0x3fff, 0, 1));
     emit_return(a, 0);
-    if (!ranges)
+    if (!a->ranges)
         emit_return(a, a->snap);
+    emit(a, stmt(BPF_LDX | BPF_B | BPF_MSH, 0));
+    emit_sources(a, true);
     emit_load(a, BPF_W, V4_DST);
-    for (uint32_t i = 0; i < count; i++) {
-        if (tb_addr_is_v4(&ranges[i].first))
-            emit_range(a, &ranges[i]);
+    for (uint32_t i = 0; i < a->range_count; i++) {
+        if (tb_addr_is_v4(&a->ranges[i].first))
+            emit_range(a, &a->ranges[i]);
     }
     emit_return(a, 0);
 }
@@ -216,12 +243,17 @@ static bool same_network(const struct tb_io_range *a, const struct tb_io_range *
 /* Ranges are sorted: those that share their first 96 bits are looked at together, behind one
  * comparison of these. Jumps that may be long are unconditional ones; they are put right when the
  * end of the group is known. */
-static void emit_v6(struct assembler *a, const struct tb_io_range *ranges, uint32_t count)
+static void emit_v6(struct assembler *a)
 {
+    const struct tb_io_range *ranges = a->ranges;
+    uint32_t count = a->range_count;
+
     emit_load(a, BPF_B, 6); /* next header */
     emit_require(a, 6);
     if (!ranges)
         emit_return(a, a->snap);
+    emit(a, stmt(BPF_LDX | BPF_IMM, V6_HEADER));
+    emit_sources(a, false);
     for (uint32_t i = 0, next; i < count; i = next) {
         next = i + 1;
         if (tb_addr_is_v4(&ranges[i].first))
@@ -244,21 +276,19 @@ static void emit_v6(struct assembler *a, const struct tb_io_range *ranges, uint3
     emit_return(a, 0);
 }
 
-static int assemble(const struct tb_io_range *ranges, uint32_t count, uint32_t snap,
-                    struct sock_filter *out)
+static int assemble(struct assembler *a)
 {
-    struct assembler a = {.out = out, .snap = snap};
-    tb_steer_incoming(out);
-    a.len = TB_STEER_INCOMING;
-    emit_load(&a, BPF_W, (uint32_t) (SKF_AD_OFF + SKF_AD_PROTOCOL));
-    emit(&a, jump(BPF_JEQ, ETH_P_IP, 1, 0));
-    uint32_t to_v6 = a.len;
-    emit(&a, stmt(BPF_JMP | BPF_JA, 0));
-    emit_v4(&a, ranges, count);
-    patch_jump(&a, to_v6);
-    emit_require(&a, ETH_P_IPV6);
-    emit_v6(&a, ranges, count);
-    return a.full ? -E2BIG : (int) a.len;
+    tb_steer_incoming(a->out);
+    a->len = TB_STEER_INCOMING;
+    emit_load(a, BPF_W, (uint32_t) (SKF_AD_OFF + SKF_AD_PROTOCOL));
+    emit(a, jump(BPF_JEQ, ETH_P_IP, 1, 0));
+    uint32_t to_v6 = a->len;
+    emit(a, stmt(BPF_JMP | BPF_JA, 0));
+    emit_v4(a);
+    patch_jump(a, to_v6);
+    emit_require(a, ETH_P_IPV6);
+    emit_v6(a);
+    return a->full ? -E2BIG : (int) a->len;
 }
 
 void tb_steer_incoming(struct sock_filter out[TB_STEER_INCOMING])
@@ -271,18 +301,32 @@ void tb_steer_incoming(struct sock_filter out[TB_STEER_INCOMING])
     memcpy(out, program, sizeof program);
 }
 
-int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, uint32_t snap,
-                    struct sock_filter *out)
+int tb_steer_filter_from(const struct tb_io_range *ranges, uint32_t count,
+                         const struct tb_endpoint *sources, uint32_t source_count, uint32_t snap,
+                         struct sock_filter *out)
 {
     struct tb_io_range *merged = calloc(count + 1, sizeof *merged);
     if (!merged)
         return -ENOMEM;
-    int len = assemble(merged, tb_ranges_merge(ranges, count, merged), snap, out);
+    struct assembler a = {.ranges = merged,
+                          .range_count = tb_ranges_merge(ranges, count, merged),
+                          .sources = sources,
+                          .source_count = source_count,
+                          .snap = snap,
+                          .out = out};
+    int len = assemble(&a);
     free(merged);
     return len;
 }
 
+int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, uint32_t snap,
+                    struct sock_filter *out)
+{
+    return tb_steer_filter_from(ranges, count, NULL, 0, snap, out);
+}
+
 int tb_steer_filter_tcp(uint32_t snap, struct sock_filter *out)
 {
-    return assemble(NULL, 0, snap, out);
+    struct assembler a = {.snap = snap, .out = out};
+    return assemble(&a);
 }

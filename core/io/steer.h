@@ -41,6 +41,10 @@ enum {
  * more, or -ENOMEM. */
 int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, uint32_t snap,
                     struct sock_filter *out);
+/* The same, and besides whatever comes from one of the `sources`. */
+int tb_steer_filter_from(const struct tb_io_range *ranges, uint32_t count,
+                         const struct tb_endpoint *sources, uint32_t source_count, uint32_t snap,
+                         struct sock_filter *out);
 /* The same for every destination; the number of instructions. */
 int tb_steer_filter_tcp(uint32_t snap, struct sock_filter *out);
 

@@ -108,7 +108,7 @@ static void tun_send(struct tb_io *io, struct tb_frame *frames, uint32_t count)
 static void tun_wait(struct tb_io *io, uint64_t timeout_us)
 {
     struct tun_io *t = (struct tun_io *) io;
-    tb_backend_wait(t->fd, t->wake_fd, timeout_us);
+    tb_backend_wait(io, t->fd, t->wake_fd, timeout_us);
 }
 
 static void tun_wake(struct tb_io *io)

@@ -34,7 +34,7 @@ struct client_io {
     bool polled;          /* `polls` tell which sockets are ready; else any may be */
     uint32_t turn;        /* which link comes first */
     uint32_t links;       /* room for them all is allocated, so many are initialised */
-    struct pollfd *polls; /* of the links, then wake_fd */
+    struct pollfd *polls; /* of the links, then wake_fd, then also_fd */
     struct tb_relay_link link[];
 };
 
@@ -113,11 +113,12 @@ static void client_wait(struct tb_io *io, uint64_t timeout_us)
     struct client_io *c = (struct client_io *) io;
     uint64_t now_us = tb_clock_mono_us();
     uint64_t until_us = timeout_us < UINT64_MAX - now_us ? now_us + timeout_us : UINT64_MAX;
-    struct pollfd *wake = &c->polls[c->links];
+    struct pollfd *wake = &c->polls[c->links], *also = wake + 1;
 
     until_us = prepare_sleep(c, now_us, until_us, c->polls);
     *wake = (struct pollfd){.fd = c->wake_fd, .events = POLLIN};
-    c->polled = sleep_until(now_us, until_us, c->polls, c->links + 1);
+    *also = tb_backend_also(io);
+    c->polled = sleep_until(now_us, until_us, c->polls, c->links + 2);
     if (c->polled && wake->revents) {
         uint64_t wakes;
         ssize_t got = read(c->wake_fd, &wakes, sizeof wakes);
@@ -169,9 +170,65 @@ void tb_relay_client_figures(const struct tb_io *io, struct tb_relay_client_figu
     for (uint32_t i = 0; i < c->links; i++) {
         const struct tb_relay_link *l = &c->link[i];
         out->losses += l->losses;
+        out->taken += l->taken;
+        out->delayed += l->gather ? l->gather->delayed : 0;
         out->connected += l->state == TB_RELAY_LINK_RUNNING;
         if (l->clock.error_us > out->clock_error_us)
             out->clock_error_us = l->clock.error_us;
+    }
+}
+
+/* --- registered sessions ---------------------------------------------------------------------- */
+
+void tb_relay_client_walk(struct tb_io *io, tb_relay_walk_fn *walk, void *ctx)
+{
+    struct client_io *c = (struct client_io *) io;
+    uint32_t columns = c->links / c->shared->peer_count;
+
+    for (uint32_t i = 0; i < c->links; i++) {
+        struct tb_relay_gather *g = c->link[i].gather;
+        g->walk = walk;
+        g->ctx = ctx;
+        g->column = i % columns;
+        g->columns = columns;
+    }
+}
+
+/* Tell each server, by the one of our connections to it that speaks for the session. */
+static int tell(struct tb_io *io, const struct tb_addr *client, uint16_t port,
+                bool (*say)(struct tb_relay_link *l, const struct tb_endpoint *session))
+{
+    struct client_io *c = (struct client_io *) io;
+    uint32_t columns = c->links / c->shared->peer_count;
+    struct tb_endpoint session = {*client, port};
+    bool heard = false;
+
+    for (uint32_t i = tb_relay_gather_column(&session, columns); i < c->links; i += columns)
+        heard |= say(&c->link[i], &session);
+    return heard ? 0 : -EAGAIN;
+}
+
+int tb_relay_client_register(struct tb_io *io, const struct tb_addr *client, uint16_t port)
+{
+    return tell(io, client, port, tb_relay_link_register);
+}
+
+int tb_relay_client_unregister(struct tb_io *io, const struct tb_addr *client, uint16_t port)
+{
+    return tell(io, client, port, tb_relay_link_unregister);
+}
+
+void tb_relay_client_flush(struct tb_io *io)
+{
+    struct client_io *c = (struct client_io *) io;
+    uint64_t now_us = 0;
+
+    for (uint32_t i = 0; i < c->links; i++) {
+        struct tb_relay_link *l = &c->link[i];
+        if (l->state != TB_RELAY_LINK_RUNNING || !tb_relay_gather_has_more(l->gather))
+            continue;
+        now_us = now_us ? now_us : tb_clock_mono_us();
+        tb_relay_link_say_sessions(l, now_us);
     }
 }
 
@@ -188,12 +245,17 @@ static int fill_hello(struct tb_relay_hello *h, const struct tb_relay_client_set
     if (connections > TB_RELAY_CONNECTIONS_MAX)
         return tb_err_set(err, -E2BIG, "%u workers are too many for an intercept channel (%d)",
                           s->workers, TB_RELAY_CONNECTIONS_MAX);
-    h->flags = (s->payload ? TB_RELAY_WANT_PAYLOAD : 0u) | (s->single ? TB_RELAY_WANT_SINGLE : 0u);
+    h->flags = (s->payload ? TB_RELAY_WANT_PAYLOAD : 0u) | (s->single ? TB_RELAY_WANT_SINGLE : 0u) |
+               (s->registers ? TB_RELAY_WANT_REGISTER : 0u);
+    h->version = s->registers ? TB_RELAY_VERSION : TB_RELAY_VERSION_FIRST;
     h->connections = (uint16_t) connections;
     snprintf(h->name, sizeof h->name, "%s", s->name);
     h->range_count = s->client_count;
     for (uint32_t i = 0; i < s->client_count; i++)
         h->range[i] = (struct tb_relay_range){s->clients[i].first, s->clients[i].count};
+    h->target_count = s->target_count > TB_RELAY_TARGETS_MAX ? 0 : s->target_count;
+    for (uint32_t i = 0; i < h->target_count; i++)
+        h->target[i] = s->targets[i];
     if (getrandom(h->run, sizeof h->run, 0) != (ssize_t) sizeof h->run)
         return tb_err_set(err, -EIO, "no random numbers from the kernel");
     return 0;
@@ -243,7 +305,7 @@ static int instance_new(struct tb_relay_shared *sh, uint32_t worker, uint32_t wo
     c->shared = sh;
     sh->users++;
     c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    c->polls = calloc(links + 1, sizeof *c->polls);
+    c->polls = calloc(links + 2, sizeof *c->polls);
     if (sh->peer_count > 1 && !(c->once = tb_relay_once_new(sh->hello.run)))
         return -ENOMEM;
     if (c->wake_fd < 0 || !c->polls)

@@ -20,7 +20,9 @@
 
 enum {
     IN_BYTES = 512 * 1024, /* a read brings many records, behind the beginning of a long frame */
-    OUT_BYTES = 32 * 1024, /* a HELLO with all ranges, and some PINGs */
+    OUT_BYTES = 64 * 1024, /* a HELLO with all it may hold; registered sessions */
+    OUT_KEPT_BYTES = 1024, /* of these for PINGs */
+    SAY_ROUNDS = 8,        /* buffers of sessions in one turn */
     BURST_PINGS = 8,       /* at the start, each as the last one is answered: for the clock */
     BURST_US = 50000,      /* a run does not wait for them any longer */
     PROVEN_US = 2000000,   /* one that lived so long begins anew with the shortest pause */
@@ -41,6 +43,8 @@ static void disconnect(struct tb_relay_link *l)
     l->fd = -1;
     l->begin = l->end = l->frame_end = l->out_len = 0;
     l->more = false;
+    if (l->gather)
+        tb_relay_gather_forget(l->gather);
     l->state = TB_RELAY_LINK_DOWN;
 }
 
@@ -151,6 +155,46 @@ static void ping(struct tb_relay_link *l, uint64_t now_us)
     flush(l, now_us);
 }
 
+/* --- sessions --------------------------------------------------------------------------------- */
+
+static size_t room_for_sessions(const struct tb_relay_link *l)
+{
+    size_t used = l->out_len + OUT_KEPT_BYTES;
+
+    return used < OUT_BYTES ? OUT_BYTES - used : 0;
+}
+
+bool tb_relay_link_register(struct tb_relay_link *l, const struct tb_endpoint *session)
+{
+    struct tb_relay_gather *g = l->gather;
+
+    if (l->state != TB_RELAY_LINK_RUNNING)
+        return false; /* it will be said with all the others */
+    l->out_len += tb_relay_gather_come(g, session, l->out + l->out_len, room_for_sessions(l));
+    return !g->walks && l->out_len == 0;
+}
+
+bool tb_relay_link_unregister(struct tb_relay_link *l, const struct tb_endpoint *session)
+{
+    struct tb_relay_gather *g = l->gather;
+
+    if (l->state != TB_RELAY_LINK_RUNNING)
+        return false;
+    l->out_len += tb_relay_gather_go(g, session, l->out + l->out_len, room_for_sessions(l));
+    return !g->walks && l->out_len == 0;
+}
+
+void tb_relay_link_say_sessions(struct tb_relay_link *l, uint64_t now_us)
+{
+    struct tb_relay_gather *g = l->gather;
+
+    for (int i = 0; i < SAY_ROUNDS && l->state == TB_RELAY_LINK_RUNNING; i++) {
+        l->out_len += tb_relay_gather_write(g, l->out + l->out_len, room_for_sessions(l));
+        if (!flush(l, now_us) || l->out_len > 0 || !tb_relay_gather_has_more(g))
+            return;
+    }
+}
+
 /* --- connecting ------------------------------------------------------------------------------- */
 
 static void greet(struct tb_relay_link *l, uint64_t now_us)
@@ -255,7 +299,8 @@ static bool take_welcome(struct tb_relay_link *l, uint64_t now_us, const uint8_t
 
     if (rc == -EPROTONOSUPPORT)
         fail(l, now_us, TB_RELAY_LINK_REFUSED,
-             "it speaks version %u of the channel's protocol, and this program version %d: use the "
+             "it speaks version %u of the channel's protocol, this program up to version %d: use "
+             "the "
              "same release at both ends",
              l->welcome.version, TB_RELAY_VERSION);
     else if (rc < 0)
@@ -265,6 +310,8 @@ static bool take_welcome(struct tb_relay_link *l, uint64_t now_us, const uint8_t
     tb_relay_clock_sample(&l->clock, l->hello_us, now_us, l->welcome.real_us);
     l->state = TB_RELAY_LINK_RUNNING;
     l->up_us = l->due_us = now_us;
+    if (l->gather)
+        tb_relay_gather_restart(l->gather);
     if (atomic_fetch_add(&l->peer->running, 1) + 1 == l->peer->connections)
         tb_relay_peer_back(l->peer, now_us);
     return true;
@@ -327,6 +374,21 @@ static bool take_drops(struct tb_relay_link *l, uint64_t now_us, const uint8_t *
     return true;
 }
 
+static bool take_taken(struct tb_relay_link *l, uint64_t now_us, const uint8_t *data, size_t len)
+{
+    struct tb_endpoint sessions[TB_RELAY_SESSIONS_MAX];
+    int count = l->gather ? tb_relay_sessions_get(data, len, sessions) : -EBADMSG;
+
+    if (count < 0) {
+        fail_on_nonsense(l, now_us);
+        return false;
+    }
+    l->taken += (uint32_t) count;
+    if (count > 0)
+        tb_relay_peer_taken(l->peer, now_us, (uint32_t) count, &sessions[0]);
+    return true;
+}
+
 /* False: the connection is over. */
 static bool take_control(struct tb_relay_link *l, uint64_t now_us, uint8_t type,
                          const uint8_t *data, size_t len)
@@ -337,12 +399,14 @@ static bool take_control(struct tb_relay_link *l, uint64_t now_us, uint8_t type,
         return take_bye(l, now_us, data, len);
     if (type == TB_RELAY_WELCOME && !running)
         return take_welcome(l, now_us, data, len);
-    if (type == TB_RELAY_REFUSED && !running)
+    if (type == TB_RELAY_REFUSED)
         return take_refusal(l, now_us, data, len);
     if (type == TB_RELAY_PONG && running)
         return take_pong(l, now_us, data, len);
     if (type == TB_RELAY_DROPS && running)
         return take_drops(l, now_us, data, len);
+    if (type == TB_RELAY_TAKEN && running)
+        return take_taken(l, now_us, data, len);
     fail_on_nonsense(l, now_us);
     return false;
 }
@@ -415,7 +479,10 @@ static bool has_frames(const struct tb_relay_link *l)
 
 bool tb_relay_link_has_more(const struct tb_relay_link *l)
 {
-    return l->more || has_frames(l);
+    bool says = l->gather && l->state == TB_RELAY_LINK_RUNNING && l->out_len == 0 &&
+                tb_relay_gather_has_more(l->gather);
+
+    return l->more || has_frames(l) || says;
 }
 
 bool tb_relay_link_is_ready(const struct tb_relay_link *l, uint64_t now_us)
@@ -516,7 +583,10 @@ int tb_relay_link_init(struct tb_relay_link *l, struct tb_relay_shared *shared, 
     l->dropped = dropped;
     memcpy(&l->rng.state, shared->hello.run, sizeof l->rng.state);
     l->rng.state += (uint64_t) peer << 32 | index;
-    return l->in && l->out ? 0 : -ENOMEM;
+    bool registers = shared->hello.flags & TB_RELAY_WANT_REGISTER;
+    if (registers)
+        l->gather = calloc(1, sizeof *l->gather);
+    return l->in && l->out && (l->gather || !registers) ? 0 : -ENOMEM;
 }
 
 void tb_relay_link_fini(struct tb_relay_link *l)
@@ -532,5 +602,7 @@ void tb_relay_link_fini(struct tb_relay_link *l)
     disconnect(l);
     free(l->in);
     free(l->out);
+    free(l->gather);
     l->in = l->out = NULL;
+    l->gather = NULL;
 }

@@ -16,6 +16,7 @@
 #include "io/io.h"
 #include "relay/client_clock.h"
 #include "relay/client_peer.h"
+#include "relay/client_sessions.h"
 #include "relay/frame.h"
 #include "relay/tls.h"
 
@@ -72,18 +73,20 @@ struct tb_relay_link {
     bool more;    /* the socket may have more, the last read did not empty it */
     uint8_t *out; /* bytes to be sent */
     size_t out_len;
+    struct tb_relay_gather *gather; /* NULL: sessions are not registered */
 
     struct tb_relay_clock clock;
     struct tb_relay_drops drops; /* as the server last said of this connection */
     struct tb_relay_welcome welcome;
     uint64_t *dropped; /* sum of what servers dropped */
     uint64_t losses;   /* times it was running and ended */
+    uint64_t taken;    /* sessions that the server says are another client's */
     enum tb_relay_link_why why;
     struct tb_err words; /* of the last failure; "" before the first */
 };
 
 /* `index`: see struct tb_relay_hello; `dropped`: a counter of the caller's. 0 or -ENOMEM; the link
- * is DOWN and due at once. fini in either case. */
+ * is DOWN and due at once; its sessions' `walk` is yet to be set. fini in either case. */
 int tb_relay_link_init(struct tb_relay_link *l, struct tb_relay_shared *shared, uint32_t peer,
                        uint16_t index, uint64_t *dropped);
 /* With a last word to the server. */
@@ -98,6 +101,12 @@ bool tb_relay_link_next(struct tb_relay_link *l, uint64_t now_us, struct tb_pack
 bool tb_relay_link_has_more(const struct tb_relay_link *l);
 /* Running, and the server's clock is known well? (Or it does not answer: no reason to wait.) */
 bool tb_relay_link_is_ready(const struct tb_relay_link *l, uint64_t now_us);
+/* Register a session, or unregister it: gathered. False: the server does not hear of it with the
+ * next tb_relay_link_say_sessions(), but later. */
+bool tb_relay_link_register(struct tb_relay_link *l, const struct tb_endpoint *session);
+bool tb_relay_link_unregister(struct tb_relay_link *l, const struct tb_endpoint *session);
+/* Send what was gathered, and what is to be said again. */
+void tb_relay_link_say_sessions(struct tb_relay_link *l, uint64_t now_us);
 /* For poll(), with l->fd. */
 short tb_relay_link_events(const struct tb_relay_link *l);
 

@@ -49,3 +49,16 @@ void tb_relay_peer_back(struct tb_relay_peer *p, uint64_t now_us)
     tb_log(TB_LOG_INFO, "the channel to %s is back after %.1f s", p->name,
            now_us > since_us ? (double) (now_us - since_us) / 1e6 : 0);
 }
+
+void tb_relay_peer_taken(struct tb_relay_peer *p, uint64_t now_us, uint32_t count,
+                         const struct tb_endpoint *first)
+{
+    char text[TB_ENDPOINT_TEXT];
+
+    if (!may_speak(p, now_us, QUIET_US))
+        return;
+    tb_log(TB_LOG_WARN,
+           "%s: another client has registered %s and %u more of our sessions: their answers go "
+           "there; programs that share a target need client ports of their own (-f) or -c",
+           p->name, tb_endpoint_format(first, text), count - 1);
+}

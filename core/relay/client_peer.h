@@ -32,5 +32,8 @@ struct tb_relay_peer {
 void tb_relay_peer_lost(struct tb_relay_peer *p, uint64_t now_us, const char *why);
 void tb_relay_peer_no_luck(struct tb_relay_peer *p, uint64_t now_us, const char *why);
 void tb_relay_peer_back(struct tb_relay_peer *p, uint64_t now_us);
+/* It says that `count` sessions, `first` among them, are another client's. */
+void tb_relay_peer_taken(struct tb_relay_peer *p, uint64_t now_us, uint32_t count,
+                         const struct tb_endpoint *first);
 
 #endif

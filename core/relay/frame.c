@@ -129,7 +129,7 @@ int tb_relay_head_get(const uint8_t *data, size_t len, struct tb_relay_head *hea
 
     if (c.failed)
         return -EAGAIN;
-    if (type < TB_RELAY_HELLO || type > TB_RELAY_BYE || zero)
+    if (type < TB_RELAY_HELLO || type > TB_RELAY_TAKEN || zero)
         return -EBADMSG;
     if (payload > (type == TB_RELAY_RECORDS ? TB_RELAY_PAYLOAD_MAX : TB_RELAY_CONTROL_MAX))
         return -EBADMSG;
@@ -151,7 +151,24 @@ static int get_version(struct tb_cursor *c, uint16_t *version)
     *version = tb_cursor_be16(c);
     if (c->failed)
         return -EBADMSG;
-    return *version == TB_RELAY_VERSION ? 0 : -EPROTONOSUPPORT;
+    return *version >= TB_RELAY_VERSION_FIRST && *version <= TB_RELAY_VERSION ? 0
+                                                                              : -EPROTONOSUPPORT;
+}
+
+static void put_endpoints(struct writer *w, const struct tb_endpoint *list, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        put_bytes(w, list[i].addr.b, 16);
+        put_be(w, list[i].port, 2);
+    }
+}
+
+static void get_endpoints(struct tb_cursor *c, struct tb_endpoint *out, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && !c->failed; i++) {
+        get_addr(c, &out[i].addr);
+        out[i].port = tb_cursor_be16(c);
+    }
 }
 
 size_t tb_relay_hello_put(uint8_t *out, size_t room, const struct tb_relay_hello *hello)
@@ -159,7 +176,7 @@ size_t tb_relay_hello_put(uint8_t *out, size_t room, const struct tb_relay_hello
     struct writer w = begin(out, room);
 
     put_bytes(&w, magic, sizeof magic);
-    put_be(&w, TB_RELAY_VERSION, 2);
+    put_be(&w, hello->version, 2);
     put_be(&w, hello->flags, 4);
     put_bytes(&w, hello->run, sizeof hello->run);
     put_be(&w, hello->connection, 2);
@@ -169,6 +186,10 @@ size_t tb_relay_hello_put(uint8_t *out, size_t room, const struct tb_relay_hello
     for (uint32_t i = 0; i < hello->range_count; i++) {
         put_bytes(&w, hello->range[i].first.b, 16);
         put_be(&w, hello->range[i].count, 8);
+    }
+    if (hello->version >= 2) {
+        put_be(&w, hello->target_count, 2);
+        put_endpoints(&w, hello->target, hello->target_count);
     }
     return finish(&w, TB_RELAY_HELLO);
 }
@@ -204,6 +225,10 @@ int tb_relay_hello_get(const uint8_t *data, size_t len, struct tb_relay_hello *o
         if (c.failed || !is_sane_range(&out->range[i]))
             return -EBADMSG;
     }
+    out->target_count = out->version >= 2 ? tb_cursor_be16(&c) : 0;
+    if (out->target_count > TB_RELAY_TARGETS_MAX)
+        return -EBADMSG;
+    get_endpoints(&c, out->target, out->target_count);
     return done(&c);
 }
 
@@ -214,7 +239,7 @@ size_t tb_relay_welcome_put(uint8_t *out, size_t room, const struct tb_relay_wel
     struct writer w = begin(out, room);
 
     put_bytes(&w, magic, sizeof magic);
-    put_be(&w, TB_RELAY_VERSION, 2);
+    put_be(&w, welcome->version, 2);
     put_be(&w, welcome->flags, 4);
     put_be(&w, welcome->real_us, 8);
     put_text(&w, welcome->program);
@@ -345,17 +370,14 @@ int tb_relay_drops_get(const uint8_t *data, size_t len, struct tb_relay_drops *o
     return get_pair(data, len, &out->records, &out->capture);
 }
 
-/* --- REGISTER, UNREGISTER --------------------------------------------------------------------- */
+/* --- REGISTER, UNREGISTER, TAKEN -------------------------------------------------------------- */
 
 size_t tb_relay_sessions_put(uint8_t *out, size_t room, uint8_t type,
                              const struct tb_endpoint *sessions, uint32_t count)
 {
     struct writer w = begin(out, room);
 
-    for (uint32_t i = 0; i < count; i++) {
-        put_bytes(&w, sessions[i].addr.b, 16);
-        put_be(&w, sessions[i].port, 2);
-    }
+    put_endpoints(&w, sessions, count);
     return count > TB_RELAY_SESSIONS_MAX ? 0 : finish(&w, type);
 }
 
@@ -367,10 +389,7 @@ int tb_relay_sessions_get(const uint8_t *data, size_t len,
 
     if (len % TB_RELAY_SESSION_BYTES || count > TB_RELAY_SESSIONS_MAX)
         return -EBADMSG;
-    for (size_t i = 0; i < count; i++) {
-        get_addr(&c, &out[i].addr);
-        out[i].port = tb_cursor_be16(&c);
-    }
+    get_endpoints(&c, out, (uint32_t) count);
     return (int) count;
 }
 

@@ -15,11 +15,13 @@
 #include "packet/addr.h"
 
 enum {
-    TB_RELAY_VERSION = 1,
+    TB_RELAY_VERSION = 2, /* with targets in HELLO; 1 is spoken as well */
+    TB_RELAY_VERSION_FIRST = 1,
     TB_RELAY_HEAD = 8,
     TB_RELAY_PAYLOAD_MAX = 128 * 1024, /* of any frame; one record of 64 KB always fits */
     TB_RELAY_CONTROL_MAX = 64 * 1024,  /* of every frame but RECORDS */
     TB_RELAY_RANGES_MAX = 1024,
+    TB_RELAY_TARGETS_MAX = 1024,
     TB_RELAY_CONNECTIONS_MAX = 1024, /* of one client: workers times connections each */
     TB_RELAY_TEXT_MAX = 512          /* bytes of any text on the wire */
 };
@@ -34,10 +36,11 @@ enum tb_relay_type {
     TB_RELAY_PONG,       /* s: its answer */
     TB_RELAY_DROPS,      /* s: how many records got lost; sent when a number grew */
     TB_RELAY_REGISTER,   /* c: sessions that no range describes */
-    TB_RELAY_UNREGISTER, /* c: those again */
+    TB_RELAY_UNREGISTER, /* c: not those any more; none: none of all */
     TB_RELAY_WATCH,      /* c: look for packets to one client address (--check) */
     TB_RELAY_SEEN,       /* s: one was seen */
-    TB_RELAY_BYE         /* either: a planned end, with the reason as text */
+    TB_RELAY_BYE,        /* either: a planned end, with the reason as text */
+    TB_RELAY_TAKEN       /* s: sessions that were to be registered and are another client's */
 };
 
 struct tb_relay_head {
@@ -67,19 +70,23 @@ struct tb_relay_range {
 };
 
 /*
- * The connections of one client share `run`. A packet to client address and port goes to connection
- * tb_steer_worker(low32(address), port, connections) (io/backends.h), so that each of the client's
- * workers, w of W, may read its own connections: those with index % W == w, when `connections` is a
- * multiple of W.
+ * The connections of one client share `run`. A packet to an address of its ranges goes to
+ * connection tb_steer_worker(low32(address), port, connections) (io/backends.h), so that each of
+ * the client's workers, w of W, may read its own connections: those with index % W == w, when
+ * `connections` is a multiple of W. A packet of a registered session goes to the connection that
+ * registered it.
  */
 struct tb_relay_hello {
-    uint16_t version;
-    uint32_t flags;  /* TB_RELAY_WANT_* */
-    uint8_t run[16]; /* random per run */
+    uint16_t version; /* 2 if there are targets; the server answers in it */
+    uint32_t flags;   /* TB_RELAY_WANT_* */
+    uint8_t run[16];  /* random per run */
     uint16_t connection, connections;
     char name[64]; /* for the other end's log: program, host, process id */
     uint32_t range_count;
     struct tb_relay_range range[TB_RELAY_RANGES_MAX];
+    /* Version 2: whose packets are wanted for registered sessions; none: anybody's. */
+    uint32_t target_count;
+    struct tb_endpoint target[TB_RELAY_TARGETS_MAX];
 };
 
 /* Encoders write a whole frame, head included; its length, or 0 when `room` is too small. */
@@ -178,7 +185,7 @@ struct tb_relay_drops {
 size_t tb_relay_drops_put(uint8_t *out, size_t room, const struct tb_relay_drops *d);
 int tb_relay_drops_get(const uint8_t *data, size_t len, struct tb_relay_drops *out);
 
-/* --- REGISTER, UNREGISTER --------------------------------------------------------------------- */
+/* --- REGISTER, UNREGISTER, TAKEN -------------------------------------------------------------- */
 
 enum { TB_RELAY_SESSION_BYTES = 18, TB_RELAY_SESSIONS_MAX = 3000 /* of one frame */ };
 

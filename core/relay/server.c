@@ -485,6 +485,8 @@ void tb_relay_server_figures(struct tb_relay_server *s, struct tb_relay_server_f
         .clients = atomic_load(&s->client_count),
         .connections = atomic_load(&s->conn_count),
         .sessions = atomic_load(&s->session_count),
+        .late = atomic_load(&s->late_count),
+        .taken = atomic_load(&s->taken_count),
         .refused = atomic_load(&s->refused),
         .rejected = atomic_load(&s->rejected),
         .buffered_bytes = atomic_load(&s->memory.used),

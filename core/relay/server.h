@@ -24,6 +24,16 @@ struct tb_relay_allow {
     uint8_t bits;
 };
 
+/* What all clients together want; the lists stay valid during the call only. */
+struct tb_relay_wish {
+    const struct tb_relay_range *ranges; /* packets to these … */
+    uint32_t range_count;
+    bool registers;                    /* … and to sessions that are registered one by one … */
+    const struct tb_endpoint *targets; /* … from these; none: from anywhere */
+    uint32_t target_count;
+    bool payload; /* of somebody's packets */
+};
+
 struct tb_relay_server_options {
     const char *address; /* -b; NULL: all */
     uint16_t port;
@@ -36,10 +46,8 @@ struct tb_relay_server_options {
     uint64_t hello_us;     /* how long a hello may take, TLS included; 0: the default (5 s) */
     uint64_t silence_us;   /* after so long without a byte a client is gone; 0: 10 s */
     struct tb_relay_welcome welcome; /* what new clients are told; real_us and version are filled */
-    /* The wish of all clients together changed (control thread): client ranges, whether somebody
-     * registers sessions, whether payload is wanted. Ranges stay valid during the call only. */
-    void (*wanted)(void *ctx, const struct tb_relay_range *ranges, uint32_t count, bool registers,
-                   bool payload);
+    /* The wish of all clients together changed (control thread). */
+    void (*wanted)(void *ctx, const struct tb_relay_wish *wish);
     /* A client asks for packets of `client` to be watched (control thread); answers go through
      * tb_relay_server_seen() with `watcher`. May be NULL: not possible. */
     void (*watch)(void *ctx, const struct tb_addr *client, uint64_t watcher);
@@ -59,7 +67,8 @@ uint16_t tb_relay_server_port(const struct tb_relay_server *s);
 /* The lane of capture thread `i`. */
 struct tb_relay_lane *tb_relay_server_lane(struct tb_relay_server *s, uint32_t i);
 /* Between begin and end (a turn of the capture thread: no longer than it takes to hand in what the
- * ring has) clients do not come or go. Packets of nobody are counted and forgotten. */
+ * ring has) clients do not come or go. Packets of nobody are counted and forgotten, but for those
+ * that may be early (late.h). */
 void tb_relay_lane_begin(struct tb_relay_lane *lane);
 /* `data`: from the IP header on; copied. Whether to cut after the TCP header is the server's
  * business. dst and dport of the packet decide whose it is. */
@@ -78,8 +87,10 @@ struct tb_relay_server_figures {
     uint64_t packets, bytes;                 /* handed in */
     uint64_t records, frames;                /* passed on */
     uint64_t unrouted;                       /* of nobody */
+    uint64_t late;                           /* of these, passed on after all: registered since */
     uint64_t dropped;                        /* records lost to full buffers */
     uint64_t clients, connections, sessions; /* now; sessions: registered ones */
+    uint64_t taken;                          /* registrations of what is another client's */
     uint64_t refused, rejected; /* hellos answered with no; peers closed before or against one */
     uint64_t buffered_bytes;    /* now waiting for slow readers */
 };

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
+#include "relay/late.h"
 
 /* --checks come and go beside clients: they are nobody's rival, and give way. */
 static bool is_watcher(const struct tb_server_client *client)
@@ -15,21 +17,63 @@ static bool is_watcher(const struct tb_server_client *client)
     return client->flags & TB_RELAY_WANT_WATCH;
 }
 
+static bool registers(const struct tb_server_client *client)
+{
+    return client && (client->flags & TB_RELAY_WANT_REGISTER);
+}
+
+static int compare_endpoints(const void *a, const void *b)
+{
+    const struct tb_endpoint *x = a, *y = b;
+    int order = memcmp(x->addr.b, y->addr.b, sizeof x->addr.b);
+
+    return order ? order : x->port - y->port;
+}
+
+/* The targets of all who register, each once; NULL and 0: they are to come from anywhere. */
+static struct tb_endpoint *all_targets(const struct tb_relay_server *s, uint32_t *count)
+{
+    uint32_t total = 0, used = 0;
+
+    *count = 0;
+    for (uint32_t i = 0; i < TB_SERVER_CLIENTS; i++) {
+        if (registers(s->clients[i]) && s->clients[i]->target_count == 0)
+            return NULL;
+        total += registers(s->clients[i]) ? s->clients[i]->target_count : 0;
+    }
+    struct tb_endpoint *all = total ? calloc(total, sizeof *all) : NULL;
+    if (!all)
+        return NULL;
+    for (uint32_t i = 0; i < TB_SERVER_CLIENTS; i++) {
+        const struct tb_server_client *c = s->clients[i];
+        for (uint32_t k = 0; registers(c) && k < c->target_count; k++)
+            all[used++] = c->targets[k];
+    }
+    qsort(all, total, sizeof *all, compare_endpoints);
+    for (uint32_t i = 0; i < total; i++)
+        if (i == 0 || compare_endpoints(&all[i], &all[*count - 1]) != 0)
+            all[(*count)++] = all[i];
+    return all;
+}
+
 /* Tell the program what all clients together want. */
 static void tell_wanted(struct tb_relay_server *s)
 {
-    bool registers = false, payload = false;
     struct tb_relay_range none = {0}, *ranges = calloc(s->routes.count + 1, sizeof *ranges);
+    struct tb_relay_wish wish = {.ranges = ranges ? ranges : &none};
+    struct tb_endpoint *targets = all_targets(s, &wish.target_count);
 
+    wish.targets = targets;
+    wish.range_count = ranges ? tb_route_ranges(&s->routes, ranges) : 0;
     for (uint32_t i = 0; i < TB_SERVER_CLIENTS; i++) {
         const struct tb_server_client *c = s->clients[i];
-        registers |= c && (c->flags & TB_RELAY_WANT_REGISTER);
-        payload |= c && (c->flags & TB_RELAY_WANT_PAYLOAD);
+        wish.registers |= registers(c);
+        wish.payload |= c && (c->flags & TB_RELAY_WANT_PAYLOAD);
     }
-    uint32_t count = ranges ? tb_route_ranges(&s->routes, ranges) : 0;
     if (s->options.wanted)
-        s->options.wanted(s->options.ctx, ranges ? ranges : &none, count, registers, payload);
+        s->options.wanted(s->options.ctx, &wish);
     free(ranges);
+    free(targets);
 }
 
 /* --- coming ----------------------------------------------------------------------------------- */
@@ -45,11 +89,14 @@ static struct tb_server_client *find_run(const struct tb_relay_server *s, const 
 static bool says_the_same(const struct tb_server_client *c, const struct tb_relay_hello *h)
 {
     if (c->flags != h->flags || c->connections != h->connections ||
-        c->range_count != h->range_count)
+        c->range_count != h->range_count || c->target_count != h->target_count)
         return false;
     for (uint32_t i = 0; i < h->range_count; i++)
         if (!tb_addr_eq(&c->ranges[i].first, &h->range[i].first) ||
             c->ranges[i].count != h->range[i].count)
+            return false;
+    for (uint32_t i = 0; i < h->target_count; i++)
+        if (compare_endpoints(&c->targets[i], &h->target[i]) != 0)
             return false;
     return true;
 }
@@ -92,33 +139,39 @@ static int check_single(const struct tb_relay_server *s, const struct tb_relay_h
     return 0;
 }
 
+static void client_free(struct tb_server_client *client)
+{
+    if (!client)
+        return;
+    free(client->ranges);
+    free(client->targets);
+    free(client);
+}
+
 static struct tb_server_client *client_new(const struct tb_server_conn *c,
                                            const struct tb_relay_hello *h)
 {
     struct tb_server_client *client =
         calloc(1, sizeof *client + h->connections * sizeof(struct tb_server_conn *));
-    struct tb_relay_range *ranges = calloc(h->range_count + 1, sizeof *ranges);
 
-    if (!client || !ranges) {
-        free(client);
-        free(ranges);
+    if (!client)
+        return NULL;
+    client->ranges = calloc(h->range_count + 1, sizeof *client->ranges);
+    client->targets = calloc(h->target_count + 1, sizeof *client->targets);
+    if (!client->ranges || !client->targets) {
+        client_free(client);
         return NULL;
     }
-    memcpy(ranges, h->range, h->range_count * sizeof *ranges);
-    client->ranges = ranges;
+    memcpy(client->ranges, h->range, h->range_count * sizeof *client->ranges);
     client->range_count = h->range_count;
+    memcpy(client->targets, h->target, h->target_count * sizeof *client->targets);
+    client->target_count = h->target_count;
     client->flags = h->flags;
     client->connections = h->connections;
     memcpy(client->run, h->run, sizeof client->run);
     memcpy(client->name, h->name, sizeof client->name);
     memcpy(client->peer, c->peer, sizeof client->peer);
     return client;
-}
-
-static void client_free(struct tb_server_client *client)
-{
-    free(client->ranges);
-    free(client);
 }
 
 static void set_client(struct tb_relay_server *s, uint32_t place, struct tb_server_client *client)
@@ -168,7 +221,8 @@ static int add_client(struct tb_server_conn *c, const struct tb_relay_hello *h,
     struct tb_server_client *client = NULL;
     if (place < TB_SERVER_CLIENTS && s->routes.count + h->range_count <= TB_SERVER_RANGES)
         client = client_new(c, h);
-    if (!client) {
+    if (!client || (registers(client) && tb_server_lanes_keep_late(s) < 0)) {
+        client_free(client);
         (void) tb_err_set(why, -EBUSY,
                           "there are too many clients or client ranges (most: %d and %d)",
                           TB_SERVER_CLIENTS, TB_SERVER_RANGES);
@@ -281,6 +335,46 @@ static int make_room(struct tb_relay_server *s, uint32_t more)
     return 0;
 }
 
+/* May the connection have it? A session within the ranges of another client is that client's. */
+static bool take_session(struct tb_server_conn *c, const struct tb_endpoint *e)
+{
+    struct tb_relay_server *s = c->server;
+    uint32_t owner = tb_route_find(&s->routes, &e->addr);
+
+    return (owner == TB_ROUTE_NOBODY || owner == c->client->place) &&
+           tb_sessions_put(&s->sessions, e, c->place) == 0;
+}
+
+/* The target may have answered before the registration came. */
+static void begin_late(struct tb_server_late *l)
+{
+    l->since_us = tb_clock_real_us() - TB_LATE_US;
+    l->records = 0;
+    l->len = (uint32_t) tb_relay_records_begin(l->frame, l->since_us);
+}
+
+static void pass_on_late(struct tb_server_conn *c, struct tb_server_late *l)
+{
+    if (l->records == 0)
+        return;
+    tb_relay_records_end(l->frame, l->len);
+    if (tb_server_conn_send(c, l->frame, l->len, l->records) >= 0)
+        atomic_fetch_add(&c->server->late_count, l->records);
+}
+
+static void tell_taken(struct tb_server_conn *c, uint32_t count)
+{
+    struct tb_relay_server *s = c->server;
+    size_t len = tb_relay_sessions_put(s->taken_frame, sizeof s->taken_frame, TB_RELAY_TAKEN,
+                                       s->taken, count);
+
+    (void) tb_server_conn_send(c, s->taken_frame, (uint32_t) len, 0);
+    atomic_fetch_add(&s->taken_count, count);
+    tb_log_limited(&s->limit[TB_LINE_SESSIONS], TB_LOG_WARN,
+                   "channel: %s from %s: %u sessions are another client's, who keeps them",
+                   c->client->name, c->peer, count);
+}
+
 int tb_server_clients_register(struct tb_server_conn *c, uint32_t count, struct tb_err *why)
 {
     struct tb_relay_server *s = c->server;
@@ -290,21 +384,20 @@ int tb_server_clients_register(struct tb_server_conn *c, uint32_t count, struct 
         (void) tb_err_set(why, -ENOSPC, "more than %d registered sessions", TB_SERVER_SESSIONS);
         return TB_RELAY_REFUSED_LIMIT;
     }
+    begin_late(&s->late);
     pthread_rwlock_wrlock(&s->turn);
     for (uint32_t i = 0; i < count; i++) {
-        const struct tb_endpoint *e = &s->sessions_in[i];
-        uint32_t owner = tb_route_find(&s->routes, &e->addr);
-        if ((owner != TB_ROUTE_NOBODY && owner != c->client->place) ||
-            tb_sessions_put(&s->sessions, e, c->place) < 0)
-            taken++;
+        if (take_session(c, &s->sessions_in[i]))
+            tb_server_lanes_take_late(s, &s->sessions_in[i], &s->late);
+        else
+            s->taken[taken++] = s->sessions_in[i];
     }
     pthread_rwlock_unlock(&s->turn);
+    pass_on_late(c, &s->late);
     c->sessions += s->sessions.count - before;
     atomic_store(&s->session_count, s->sessions.count);
     if (taken)
-        tb_log_limited(&s->limit[TB_LINE_SESSIONS], TB_LOG_WARN,
-                       "channel: %s from %s: %u sessions are another client's, who keeps them",
-                       c->client->name, c->peer, taken);
+        tell_taken(c, taken);
     return 0;
 }
 
@@ -316,6 +409,8 @@ void tb_server_clients_unregister(struct tb_server_conn *c, uint32_t count)
     pthread_rwlock_wrlock(&s->turn);
     for (uint32_t i = 0; i < count; i++)
         (void) tb_sessions_remove(&s->sessions, &s->sessions_in[i], c->place);
+    if (count == 0)
+        tb_sessions_remove_all(&s->sessions, c->place);
     pthread_rwlock_unlock(&s->turn);
     c->sessions -= before - s->sessions.count;
     atomic_store(&s->session_count, s->sessions.count);

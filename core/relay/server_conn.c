@@ -137,6 +137,7 @@ static void welcome(struct tb_server_conn *c)
     uint8_t frame[2048];
     struct tb_relay_welcome w = c->server->options.welcome;
 
+    w.version = c->server->hello.version;
     w.real_us = tb_clock_real_us();
     size_t len = tb_relay_welcome_put(frame, sizeof frame, &w);
     (void) tb_server_conn_send(c, frame, (uint32_t) len, 0);
@@ -150,7 +151,7 @@ static void on_hello(struct tb_server_conn *c, const uint8_t *data, uint32_t len
 
     if (rc == -EPROTONOSUPPORT) {
         (void) tb_err_set(&why, rc,
-                          "it speaks version %u of the channel, this end version %d; "
+                          "it speaks version %u of the channel, this end up to version %d; "
                           "run the same release on both hosts",
                           hello->version, TB_RELAY_VERSION);
         refuse(c, TB_RELAY_REFUSED_VERSION, why.text);

@@ -12,6 +12,7 @@
 #include "io/backends.h"
 #include "packet/view.h"
 #include "packet/wire.h"
+#include "relay/late.h"
 
 enum {
     BATCHES = 32,                /* connections that are served without leaving in mid-turn */
@@ -33,6 +34,7 @@ struct tb_relay_lane {
     uint32_t used;                /* batches[0 .. used) belong to a connection */
     uint8_t of[TB_SERVER_PLACES]; /* a connection's batch, from 1; 0: none */
     struct batch *batches;
+    struct tb_late *late; /* NULL until somebody registers sessions */
     counter packets, bytes, records, frames, unrouted, dropped;
     char apart[64]; /* from the next lane's counters */
 };
@@ -61,8 +63,10 @@ int tb_server_lanes_new(struct tb_relay_server *s, uint32_t lanes)
 
 void tb_server_lanes_free(struct tb_relay_server *s)
 {
-    for (uint32_t i = 0; i < s->lane_count; i++)
+    for (uint32_t i = 0; i < s->lane_count; i++) {
         free(s->lanes[i].batches);
+        tb_late_free(s->lanes[i].late);
+    }
     free(s->lanes);
 }
 
@@ -149,17 +153,14 @@ static void add(struct tb_relay_lane *lane, struct tb_server_conn *conn,
 static struct tb_server_conn *whose(const struct tb_relay_server *s, const struct tb_addr *addr,
                                     uint16_t port)
 {
-    const struct tb_server_client *client;
     uint32_t owner = tb_sessions_find(&s->sessions, addr, port);
 
-    if (owner != TB_ROUTE_NOBODY) {
-        client = s->conns[owner]->client;
-    } else {
-        owner = tb_route_find(&s->routes, addr);
-        if (owner == TB_ROUTE_NOBODY)
-            return NULL;
-        client = s->clients[owner];
-    }
+    if (owner != TB_ROUTE_NOBODY)
+        return s->conns[owner];
+    owner = tb_route_find(&s->routes, addr);
+    if (owner == TB_ROUTE_NOBODY)
+        return NULL;
+    const struct tb_server_client *client = s->clients[owner];
     return client->conn[tb_steer_worker(tb_addr_low32(addr), port, client->connections)];
 }
 
@@ -187,6 +188,26 @@ static struct tb_relay_record record_of(const uint8_t *data, const struct tb_seg
     };
 }
 
+/* The target's answer to a SYN, which may be here before the registration of its session. */
+static bool may_be_early(const struct tb_segment *seg)
+{
+    uint8_t opens = TB_TCP_SYN | TB_TCP_ACK;
+
+    return (seg->flags & TB_TCP_RST) || (seg->flags & opens) == opens;
+}
+
+static void take_unrouted(struct tb_relay_lane *lane, const uint8_t *data,
+                          const struct tb_segment *seg, uint32_t wire_len, uint64_t real_us)
+{
+    struct tb_endpoint session = {seg->dst, seg->dport};
+
+    if (!lane->late || !may_be_early(seg))
+        return;
+    struct tb_relay_record r = record_of(data, seg, wire_len, false);
+    r.real_us = real_us;
+    tb_late_put(lane->late, &session, &r);
+}
+
 void tb_relay_lane_begin(struct tb_relay_lane *lane)
 {
     pthread_rwlock_rdlock(&lane->server->turn);
@@ -200,10 +221,13 @@ void tb_relay_lane_packet(struct tb_relay_lane *lane, const uint8_t *data, uint3
 
     count(&lane->packets, 1);
     count(&lane->bytes, len);
-    if (tb_segment_parse(data, len, &seg) == 0)
+    bool parsed = tb_segment_parse(data, len, &seg) == 0;
+    if (parsed)
         conn = whose(lane->server, &seg.dst, seg.dport);
     if (!conn) {
         count(&lane->unrouted, 1);
+        if (parsed)
+            take_unrouted(lane, data, &seg, wire_len, real_us);
         return;
     }
     struct tb_relay_record r =
@@ -216,4 +240,37 @@ void tb_relay_lane_end(struct tb_relay_lane *lane)
 {
     all_leave(lane);
     pthread_rwlock_unlock(&lane->server->turn);
+}
+
+/* --- late registrations ----------------------------------------------------------------------- */
+
+int tb_server_lanes_keep_late(struct tb_relay_server *s)
+{
+    int rc = 0;
+
+    pthread_rwlock_wrlock(&s->turn);
+    for (uint32_t i = 0; i < s->lane_count; i++) {
+        struct tb_relay_lane *lane = &s->lanes[i];
+        if (!lane->late && !(lane->late = tb_late_new()))
+            rc = -ENOMEM;
+    }
+    pthread_rwlock_unlock(&s->turn);
+    return rc;
+}
+
+void tb_server_lanes_take_late(struct tb_relay_server *s, const struct tb_endpoint *session,
+                               struct tb_server_late *out)
+{
+    struct tb_relay_record found[TB_LATE_OF_SESSION];
+
+    for (uint32_t i = 0; i < s->lane_count; i++) {
+        struct tb_late *late = s->lanes[i].late;
+        uint32_t count = late ? tb_late_take(late, session, out->since_us, found) : 0;
+        for (uint32_t k = 0; k < count; k++) {
+            size_t len = tb_relay_record_put(out->frame + out->len, sizeof out->frame - out->len,
+                                             out->since_us, &found[k]);
+            out->len += (uint32_t) len;
+            out->records += len > 0;
+        }
+    }
 }

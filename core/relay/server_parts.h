@@ -87,8 +87,17 @@ struct tb_server_client {
     char name[64], peer[TB_ENDPOINT_TEXT];
     struct tb_relay_range *ranges;
     uint32_t range_count;
+    struct tb_endpoint *targets;
+    uint32_t target_count;
     uint32_t connections, connected;
     struct tb_server_conn *conn[]; /* [connections]; NULL: not there (now) */
+};
+
+/* Packets that came before the registration of their session: a frame in the making. */
+struct tb_server_late {
+    uint64_t since_us; /* older ones are left where they are */
+    uint32_t len, records;
+    uint8_t frame[TB_RELAY_HEAD + TB_RELAY_PAYLOAD_MAX];
 };
 
 struct tb_relay_server {
@@ -109,7 +118,10 @@ struct tb_relay_server {
     uint64_t watchers, capture_drops;
     struct tb_log_limit limit[TB_LINES];
     struct tb_relay_hello hello; /* being decoded, too large for the stack */
-    struct tb_endpoint sessions_in[TB_RELAY_SESSIONS_MAX];
+    /* Those of a frame being worked on; which of them are another client's; the answer. */
+    struct tb_endpoint sessions_in[TB_RELAY_SESSIONS_MAX], taken[TB_RELAY_SESSIONS_MAX];
+    uint8_t taken_frame[TB_RELAY_HEAD + TB_RELAY_SESSIONS_MAX * TB_RELAY_SESSION_BYTES];
+    struct tb_server_late late;
 
     pthread_rwlock_t turn;
     struct tb_route_table routes; /* address -> place in clients */
@@ -117,7 +129,8 @@ struct tb_relay_server {
 
     struct tb_relay_lane *lanes;
     uint32_t lane_count;
-    atomic_uint_fast64_t client_count, conn_count, session_count, refused, rejected;
+    atomic_uint_fast64_t client_count, conn_count, session_count, taken_count, late_count;
+    atomic_uint_fast64_t refused, rejected;
 };
 
 /* --- server_conn.c ---------------------------------------------------------------------------- */
@@ -147,12 +160,19 @@ int tb_server_clients_join(struct tb_server_conn *c, struct tb_err *why);
 void tb_server_clients_leave(struct tb_server_conn *c, const char *why);
 /* Sessions in server->sessions_in. 0, or the refusal with words. */
 int tb_server_clients_register(struct tb_server_conn *c, uint32_t count, struct tb_err *why);
+/* None: all that the connection has registered. */
 void tb_server_clients_unregister(struct tb_server_conn *c, uint32_t count);
 
 /* --- server_lane.c ---------------------------------------------------------------------------- */
 
 int tb_server_lanes_new(struct tb_relay_server *s, uint32_t count);
 void tb_server_lanes_free(struct tb_relay_server *s);
+/* From now on keep packets whose session may yet be registered. 0 or -ENOMEM. */
+int tb_server_lanes_keep_late(struct tb_relay_server *s);
+/* Append the session's packets that have already come, as far as the frame holds them. To be called
+ * with `turn` held for writing. */
+void tb_server_lanes_take_late(struct tb_relay_server *s, const struct tb_endpoint *session,
+                               struct tb_server_late *out);
 /* Add the lanes' figures. */
 void tb_server_lanes_figures(const struct tb_relay_server *s, struct tb_relay_server_figures *out);
 

@@ -112,6 +112,16 @@ int tb_fail_on_parse(const char *text, struct tb_fail_on *out, struct tb_err *er
     return rc;
 }
 
+int tb_fail_on_check(char *const *texts, uint32_t count, struct tb_err *err)
+{
+    struct tb_fail_on unused;
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < count; i++)
+        rc = tb_fail_on_parse(texts[i], &unused, err);
+    return rc;
+}
+
 static bool compare(double value, const char *op, double limit)
 {
     switch (op[0]) {

@@ -94,6 +94,8 @@ struct tb_fail_on {
  * figures are refused, naming those there are. A latency nothing was recorded of is 0. Returns 0 or
  * -EINVAL. */
 int tb_fail_on_parse(const char *text, struct tb_fail_on *out, struct tb_err *err);
+/* All of --fail-on, before anything is loaded: a typo must not cost a run. 0 or -EINVAL. */
+int tb_fail_on_check(char *const *texts, uint32_t count, struct tb_err *err);
 /* Does the condition hold, i.e. does the run fail? `why` gets "p99_response is 61.2 ms (> 50ms)" */
 bool tb_fail_on_holds(const struct tb_fail_on *f, const struct tb_report_input *in, char *why,
                       size_t why_len);

@@ -80,7 +80,7 @@ static unsigned input_syn_sent(struct tb_tcp_env *env, struct tb_tcp *c,
         /* The server still holds an older connection (half-open recovery, RFC 9293 §3.5.1): reset
          * that with the number it expects, then try again at once. */
         if (!(seg->flags & TB_TCP_RST)) {
-            tb_tcp_refuse(env, seg, path->transfer);
+            tb_tcp_refuse(env, seg, 0, path->transfer);
             if (b->probes < HALF_OPEN_RETRIES) {
                 b->probes++;
                 c->flags |= TB_TCP_SYN_DUE;
@@ -98,7 +98,9 @@ static unsigned input_syn_sent(struct tb_tcp_env *env, struct tb_tcp *c,
     if (!(seg->flags & TB_TCP_SYN))
         return 0;
     if (!acked) { /* simultaneous open: a server does not call its clients */
-        tb_tcp_refuse(env, seg, path->transfer);
+        /* Below what a server that has our SYN expects: where somebody forged this segment, the RST
+         * must not hit the connection that is about to open. */
+        tb_tcp_refuse(env, seg, c->iss, path->transfer);
         return 0;
     }
     c->irs = seg->seq;

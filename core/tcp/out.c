@@ -255,8 +255,10 @@ static uint64_t send_at(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_
         flags &= (uint8_t) ~TB_TCP_PSH;
     emit(env, c, path, flags, offset, payload, len);
     uint64_t end = offset + len + (flags & TB_TCP_FIN ? 1 : 0);
-    if (b->snd_max == c->snd_una)
-        c->rtx_at = 0; /* it waited for a window */
+    if (b->snd_max == c->snd_una) { /* nothing was in flight: it may have waited for a window */
+        c->rtx_at = 0;
+        b->progress_us = env->now_us; /* patience is for data sent, not queued (RFC 5482 §2) */
+    }
     if (offset < b->snd_max) {
         env->retransmitted++;
         b->rtx_us = env->now_us;
@@ -497,7 +499,8 @@ void tb_tcp_abort(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_
     c->flags &= (uint16_t) ~TB_TCP_ACK_NOW;
 }
 
-void tb_tcp_refuse(struct tb_tcp_env *env, const struct tb_segment *seg, uint32_t transfer)
+void tb_tcp_refuse(struct tb_tcp_env *env, const struct tb_segment *seg, uint32_t seq,
+                   uint32_t transfer)
 {
     struct tb_tcp_path back = {.src = seg->dst,
                                .dst = seg->src,
@@ -512,5 +515,5 @@ void tb_tcp_refuse(struct tb_tcp_env *env, const struct tb_segment *seg, uint32_
         return;
     }
     uint32_t len = seg->payload_len + !!(seg->flags & TB_TCP_SYN) + !!(seg->flags & TB_TCP_FIN);
-    emit_bare(env, &back, TB_TCP_RST | TB_TCP_ACK, 0, tb_seq_add(seg->seq, len), 0, NULL, 0);
+    emit_bare(env, &back, TB_TCP_RST | TB_TCP_ACK, seq, tb_seq_add(seg->seq, len), 0, NULL, 0);
 }

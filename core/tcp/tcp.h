@@ -233,8 +233,10 @@ unsigned tb_tcp_timer(struct tb_tcp_env *env, struct tb_tcp *c);
 void tb_tcp_output(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_path *path,
                    const struct tb_tcp_syn *syn);
 
-/* The RST that answers a segment of no connection (RFC 9293 §3.10.7.1); none to a RST. */
-void tb_tcp_refuse(struct tb_tcp_env *env, const struct tb_segment *seg, uint32_t transfer);
+/* The RST that answers a segment of no connection (RFC 9293 §3.10.7.1); none to a RST. `seq`: its
+ * number when the segment has no ACK to take it from. */
+void tb_tcp_refuse(struct tb_tcp_env *env, const struct tb_segment *seg, uint32_t seq,
+                   uint32_t transfer);
 
 /* The earliest deadline of the connection as a tick, 0 when there is none. */
 static inline uint32_t tb_tcp_deadline(const struct tb_tcp *c)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fuzz target of the configuration: the first byte says whether the rest is a JSON file (of
- * --config, or of --module-config) or a command line, an argument a line. What is refused has words
- * why, and nothing is lost either way.
+ * --config, or of --module-config) or a command line, an argument a line, each read as tcpburn's
+ * and as tcpcopy's. What is refused has words why, and nothing is lost either way.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config/options.h"
+#include "config/tcpcopy.h"
 #include "report/report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,6 +22,20 @@ static void check(bool ok)
 {
     if (!ok)
         abort();
+}
+
+/* Whose responses come to this host never plays with the clients' own addresses. */
+static void parse_as_tcpcopy(int argc, char **argv)
+{
+    struct tb_tcpcopy_options o;
+    struct tb_err err = {""};
+
+    if (tb_tcpcopy_options_parse(&o, argc, argv, &err) < 0)
+        check(err.text[0] != '\0');
+    else if (!o.run.help && !o.run.version)
+        check(o.run.transfer_count > 0 &&
+              (o.run.mode == TB_MODE_INTERCEPT || o.run.client_count > 0));
+    tb_tcpcopy_options_free(&o);
 }
 
 static void parse(int argc, char **argv)
@@ -39,6 +54,7 @@ static void parse(int argc, char **argv)
             check(err.text[0] != '\0');
     }
     tb_options_free(&o);
+    parse_as_tcpcopy(argc, argv);
 }
 
 static void parse_file(const char *option, const uint8_t *data, size_t size)

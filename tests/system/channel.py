@@ -13,8 +13,8 @@ import time
 import lab
 
 PORT = 36524
-HELLO, WELCOME, REFUSED, RECORDS, PING, PONG, DROPS, REGISTER, UNREGISTER, WATCH, SEEN, BYE = \
-    range(1, 13)
+HELLO, WELCOME, REFUSED, RECORDS, PING, PONG, DROPS, REGISTER, UNREGISTER, WATCH, SEEN, BYE, \
+    TAKEN = range(1, 14)
 WANT_PAYLOAD, WANT_SINGLE, WANT_REGISTER, WANT_WATCH = 1, 2, 4, 8
 SEEN_OUTGOING, SEEN_CAPTURED, SEEN_REDIRECT = 1, 2, 4
 CLONE_NEWNET = 0x40000000
@@ -48,18 +48,27 @@ def text(data, at):
     return data[at + 2:at + 2 + n].decode(), at + 2 + n
 
 
+def endpoints(pairs):
+    return b"".join(mapped(address) + struct.pack("!H", port) for address, port in pairs)
+
+
 class Client:
     """Connected and welcomed; .refused is the reason when it was not."""
 
-    def __init__(self, host, *ranges, flags=0, address="127.0.0.1", port=PORT):
+    def __init__(self, host, *ranges, flags=0, targets=None, address="127.0.0.1", port=PORT):
+        """`targets`, if only an empty list: (address, port) of those whose sessions it registers."""
+        flags |= 0 if targets is None else WANT_REGISTER
+        version = 1 if targets is None else 2
         with inside(host):
             self.socket = socket.create_connection((address, port), timeout=lab.PATIENCE_S)
-        self.buffer, self.records, self.seen = b"", [], []
+        self.buffer, self.records, self.seen, self.taken = b"", [], [], []
         self.bye = self.refused = None
-        hello = b"TBRN" + struct.pack("!HI16sHHH", 1, flags, os.urandom(16), 0, 1, 4) + b"test"
+        hello = b"TBRN" + struct.pack("!HI16sHHH", version, flags, os.urandom(16), 0, 1, 4) + b"test"
         hello += struct.pack("!H", len(ranges))
         for network in map(ipaddress.ip_network, ranges):
             hello += mapped(network[0]) + struct.pack("!Q", min(network.num_addresses, 1 << 32))
+        if version == 2:
+            hello += struct.pack("!H", len(targets)) + endpoints(targets)
         self.send(HELLO, hello)
         kind, data = self.frame()
         if kind == REFUSED:
@@ -111,9 +120,22 @@ class Client:
             self.seen.append({"flags": flags, "src": unmapped(data[4:20]),
                               "dst": unmapped(data[20:36]), "sport": sport, "dport": dport,
                               "tcp": tcp, "proto": proto, "device": text(data, 42)[0]})
+        elif kind == TAKEN:
+            self.taken += [(unmapped(data[at:at + 16]), *struct.unpack_from("!H", data, at + 16))
+                           for at in range(0, len(data), 18)]
         elif kind == BYE:
             self.bye = text(data, 2)[0]
         return kind
+
+    def register(self, *sessions, kind=REGISTER):
+        """Sessions: (address, port)."""
+        self.send(kind, endpoints(sessions))
+
+    def ping(self):
+        """The server has taken all that was sent before: it answers in order."""
+        self.send(PING, bytes(16))
+        while self.take() != PONG:
+            pass
 
     def until(self, condition):
         """Take frames until condition() holds."""
@@ -159,10 +181,10 @@ def checksum(data):
     return ~total & 0xffff
 
 
-def segment(src, dst, dport=40000, seq=0, sport=80, payload=b""):
+def segment(src, dst, dport=40000, seq=0, sport=80, payload=b"", flags=0x18):
     """A TCP packet as a server would send it."""
     s, d = ipaddress.ip_address(src), ipaddress.ip_address(dst)
-    tcp = struct.pack("!HHIIBBHHH", sport, dport, seq, 1, 0x50, 0x18, 65535, 0, 0) + payload
+    tcp = struct.pack("!HHIIBBHHH", sport, dport, seq, 1, 0x50, flags, 65535, 0, 0) + payload
     pseudo = s.packed + d.packed + struct.pack("!II", len(tcp), 6)
     tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
     if s.version == 6:

@@ -30,6 +30,6 @@ def record(l, name, kinds):
 
 def stop(server):
     """What the server counted, and its connections."""
-    last = server.stop().splitlines()[-1]
+    last = [x for x in server.stop().splitlines() if x.startswith("{")][-1]
     lines = server.jsonl.read_text().splitlines() if server.jsonl.exists() else []
     return json.loads(last), [json.loads(x) for x in lines]

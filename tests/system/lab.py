@@ -105,7 +105,7 @@ class Run:
 
     def words(self):
         """For the person who reads a failure."""
-        keep = {k: self.figure(k) for k in ("sessions", "requests", "trace")}
+        keep = {k: self.figure(k) for k in ("sessions", "requests", "trace", "live")}
         return "%s\nexit status %s after %.1f s\n%s%s\n%s" % (
             " ".join(map(str, self.argv)), self.rc, self.seconds, self.out[-600:],
             self.err[-1500:], json.dumps(keep))
@@ -338,10 +338,11 @@ class Lab:
     def report_path(self):
         return self.dir / ("report-%d.json" % len(os.listdir(self.dir)))
 
-    def tcpburn(self, host, *options, report=True, limit_s=RUN_LIMIT_S, env=None):
-        """Run tcpburn on a host to its end."""
+    def tcpburn(self, host, *options, report=True, limit_s=RUN_LIMIT_S, env=None,
+                program="tcpburn"):
+        """Run tcpburn (or tcpcopy) on a host to its end."""
         path = self.report_path()
-        argv = [BUILD / "tcpburn", *options, *(["--report", path] if report else [])]
+        argv = [BUILD / program, *options, *(["--report", path] if report else [])]
         begin = time.monotonic()
         try:
             done = subprocess.run(host.argv(*argv), capture_output=True, text=True,
@@ -353,11 +354,11 @@ class Lab:
             out, err = ((x or b"").decode(errors="replace") for x in (late.stdout, late.stderr))
         return Run(argv, rc, out, err, read_json(path), time.monotonic() - begin)
 
-    def tcpburn_start(self, host, *options):
-        """Start tcpburn in the background; finish() makes a Run of it."""
+    def tcpburn_start(self, host, *options, program="tcpburn"):
+        """Start tcpburn (or tcpcopy) in the background; finish() makes a Run of it."""
         path = self.report_path()
-        argv = [BUILD / "tcpburn", *options, "--report", path]
-        p = Process(self, host, argv, "tcpburn")
+        argv = [BUILD / program, *options, "--report", path]
+        p = Process(self, host, argv, program)
         begin = time.monotonic()
 
         def finish(limit_s=RUN_LIMIT_S):

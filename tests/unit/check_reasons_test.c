@@ -347,6 +347,44 @@ static void silence_that_nobody_can_explain_lists_candidates(void **state)
     free(v);
 }
 
+/* tcpcopy without -c: 203.0.113.1 stands for the live clients. */
+static struct view *new_live_view(void)
+{
+    struct view *v = new_view(TB_PROBE_SILENCE);
+
+    v->path.live = true;
+    v->probe.client.addr = addr("203.0.113.1");
+    v->range = (struct tb_io_range){v->probe.client.addr, 1};
+    v->clients[0] = (struct tb_range){v->probe.client.addr, 1};
+    return v;
+}
+
+static void silence_for_a_live_client_is_first_of_all_a_missing_route(void **state)
+{
+    struct view *v = new_live_view();
+
+    tb_path_explain(&v->path, &v->list);
+    assert_int_equal(v->list.count, 4);
+    assert_string_equal(v->list.item[0].command,
+                        "tcpburn --check-target -c 203.0.113.1 -s 198.18.0.3");
+    assert_non_null(strstr(v->list.item[1].text, "route for live clients"));
+    assert_non_null(
+        strstr(v->list.item[1].command, "ip route replace 203.0.113.1/32 via 198.18.0.3"));
+    free(v);
+}
+
+static void live_clients_are_not_to_be_answered_by_this_host(void **state)
+{
+    struct view *v = new_live_view();
+
+    v->path.here.answered = true;
+    strcpy(v->path.here.device, "eth0");
+    tb_path_explain(&v->path, &v->list);
+    assert_non_null(strstr(v->list.item[0].text, "to this host (they arrive on eth0)"));
+    assert_null(strstr(v->list.item[0].text, "-s local"));
+    free(v);
+}
+
 static void answer_that_the_filter_hides_is_told(void **state)
 {
     struct view *v = new_view(TB_PROBE_SILENCE);
@@ -494,6 +532,8 @@ int main(void)
         cmocka_unit_test(refusal_without_a_listener_is_a_missing_server),
         cmocka_unit_test(refusal_with_a_listener_is_a_firewall),
         cmocka_unit_test(silence_that_nobody_can_explain_lists_candidates),
+        cmocka_unit_test(silence_for_a_live_client_is_first_of_all_a_missing_route),
+        cmocka_unit_test(live_clients_are_not_to_be_answered_by_this_host),
         cmocka_unit_test(answer_that_the_filter_hides_is_told),
         cmocka_unit_test(answer_on_another_device_is_told),
         cmocka_unit_test(answer_that_another_run_got_is_fine),

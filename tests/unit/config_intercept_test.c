@@ -1,43 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* intercept's options: what the command line gives, and what is refused with which words. */
-#include "unit.h"
-#include <errno.h>
-#include <stdio.h>
 #include "config/intercept.h"
-#include "config/table.h"
-
-struct parsed {
-    struct tb_intercept_options o;
-    struct tb_err err;
-    int rc;
-};
-
-static struct parsed parse(const char *const *words)
-{
-    struct parsed p = {.err = {""}};
-    char *argv[32] = {(char *) (uintptr_t) "intercept"};
-    int argc = 1;
-    for (; *words; words++)
-        argv[argc++] = (char *) (uintptr_t) *words;
-    p.rc = tb_intercept_options_parse(&p.o, argc, argv, &p.err);
-    return p;
-}
-
-#define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
+#define RIG_PROGRAM "intercept"
+#define RIG_OPTIONS struct tb_intercept_options
+#define RIG_PARSE   tb_intercept_options_parse
+#define RIG_FREE    tb_intercept_options_free
+#define RIG_SET     tb_intercept_set
+#include "config_rig.h"
 
 static struct parsed accepted(struct parsed p)
 {
     if (p.rc)
         fail_msg("refused: %s", p.err.text);
     return p;
-}
-
-static void refused(struct parsed p, const char *words)
-{
-    assert_int_equal(p.rc, -EINVAL);
-    if (!strstr(p.err.text, words))
-        fail_msg("expected '%s' in '%s'", words, p.err.text);
-    tb_intercept_options_free(&p.o);
 }
 
 static struct tb_addr addr(const char *text)
@@ -96,9 +71,9 @@ static void docker_takes_pairs_of_addresses(void **state)
     assert_true(same(p.o.docker[1].seen, "fd00::2") && same(p.o.docker[1].meant, "fd00:18::5"));
     assert_true(same(p.o.docker[2].seen, "172.17.0.3"));
     tb_intercept_options_free(&p.o);
-    refused(PARSE("-D", "172.17.0.2"), "INNER-ORIGINAL");
-    refused(PARSE("-D", "172.17.0.2-fd00::5"), "one family");
-    refused(PARSE("-D", "172.17.0.2-10.0.0.5,172.17.0.2-10.0.0.6"), "given twice");
+    REFUSED("INNER-ORIGINAL", "-D", "172.17.0.2");
+    REFUSED("one family", "-D", "172.17.0.2-fd00::5");
+    REFUSED("given twice", "-D", "172.17.0.2-10.0.0.5,172.17.0.2-10.0.0.6");
 }
 
 static void allow_takes_networks_and_addresses(void **state)
@@ -112,9 +87,9 @@ static void allow_takes_networks_and_addresses(void **state)
     assert_int_equal(p.o.allow[1].bits, 64);
     assert_int_equal(p.o.allow[2].bits, 128);
     tb_intercept_options_free(&p.o);
-    refused(PARSE("--allow", "198.18.0.0/33"), "0 to 32");
-    refused(PARSE("--allow", "example.org"), "not an IP address");
-    refused(PARSE("--allow", ""), "empty");
+    REFUSED("0 to 32", "--allow", "198.18.0.0/33");
+    REFUSED("not an IP address", "--allow", "example.org");
+    REFUSED("empty", "--allow", "");
 }
 
 static void metrics_takes_an_endpoint(void **state)
@@ -124,85 +99,40 @@ static void metrics_takes_an_endpoint(void **state)
     assert_true(p.o.has_metrics && same(p.o.metrics.addr, "::1"));
     assert_int_equal(p.o.metrics.port, 9100);
     tb_intercept_options_free(&p.o);
-    refused(PARSE("--metrics", "9100"), "ADDRESS:PORT");
-    refused(PARSE("--metrics", "::1:9100"), "brackets");
+    REFUSED("ADDRESS:PORT", "--metrics", "9100");
+    REFUSED("brackets", "--metrics", "::1:9100");
 }
 
 static void what_is_no_number_or_device_is_refused(void **state)
 {
     (void) state;
-    refused(PARSE("-p", "10x"), "-p, --port: must be a whole number from 1 to 65535, not '10x'");
-    refused(PARSE("-p", "0"), "-p, --port");
-    refused(PARSE("--threads", "65"), "1 to 64");
-    refused(PARSE("-b", "localhost"), "-b, --bind");
-    refused(PARSE("-i", "averyverylongname0"), "not the name of a network device");
-    refused(PARSE("-i", "../etc"), "not the name of a network device");
-    refused(PARSE("-F", ""), "must not be empty");
-    refused(PARSE("eth0"), "devices are given with -i");
-    refused(PARSE("--thread"), "--threads");
-    refused(PARSE("--portt", "1"), "did you mean --port?");
-    refused(PARSE("-Z"), "'intercept --help' lists them");
+    REFUSED("-p, --port: must be a whole number from 1 to 65535, not '10x'", "-p", "10x");
+    REFUSED("-p, --port", "-p", "0");
+    REFUSED("1 to 64", "--threads", "65");
+    REFUSED("-b, --bind", "-b", "localhost");
+    REFUSED("not the name of a network device", "-i", "averyverylongname0");
+    REFUSED("not the name of a network device", "-i", "../etc");
+    REFUSED("must not be empty", "-F", "");
+    REFUSED("devices are given with -i", "eth0");
+    REFUSED("--threads", "--thread");
+    REFUSED("did you mean --port?", "--portt", "1");
+    REFUSED("'intercept --help' lists them", "-Z");
 }
 
 static void file_gives_what_the_command_line_does_not(void **state)
 {
     (void) state;
-    char path[] = "/tmp/tb_intercept_XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    FILE *f = fdopen(fd, "w");
-    fputs("{\"port\": 1234, \"device\": [\"eth7\"], \"docker\": \"10.1.1.1-10.2.2.2\"}", f);
-    fclose(f);
+    const char *path =
+        json_file("{\"port\": 1234, \"device\": [\"eth7\"], \"docker\": \"10.1.1.1-10.2.2.2\"}");
     struct parsed p = accepted(PARSE("--config", path, "-p", "4321"));
     assert_int_equal(p.o.port, 4321);
     assert_string_equal(p.o.devices.item[0], "eth7");
     assert_int_equal(p.o.docker_count, 1);
     tb_intercept_options_free(&p.o);
-    f = fopen(path, "w");
-    fputs("{\n\"prot\": 1234}", f);
-    fclose(f);
-    refused(PARSE("--config", path), ":2: \"prot\": unknown key");
-    remove(path);
-}
-
-/* A text, as long as a page or a help may be. */
-static char *text_of(const char *path)
-{
-    static char text[1 << 16];
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    text[fread(text, 1, sizeof text - 1, f)] = '\0';
-    fclose(f);
-    return text;
-}
-
-static void manual_page_names_every_option(void **state)
-{
-    (void) state;
-    const char *folder = getenv("TB_SRCDIR");
-    char path[4096], name[64];
-    snprintf(path, sizeof path, "%s/docs/intercept.1", folder ? folder : ".");
-    const char *page = text_of(path);
-    for (unsigned i = 0; i < tb_intercept_set.count; i++) {
-        snprintf(name, sizeof name, " Fl -%s", tb_intercept_set.option[i].name);
-        if (!strstr(page, name))
-            fail_msg("--%s is not in docs/intercept.1", tb_intercept_set.option[i].name);
-    }
-}
-
-static void help_names_every_option_within_100_columns(void **state)
-{
-    (void) state;
-    char *text = NULL, label[64];
-    size_t len;
-    FILE *f = open_memstream(&text, &len);
-    tb_option_help(&tb_intercept_set, f);
-    fclose(f);
-    for (unsigned i = 0; i < tb_intercept_set.count; i++)
-        assert_non_null(strstr(text, tb_option_label(&tb_intercept_set.option[i], label)));
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-        assert_in_range(strlen(line), 0, 100);
-    free(text);
+    unlink(path);
+    path = json_file("{\n\"prot\": 1234}");
+    REFUSED(":2: \"prot\": unknown key", "--config", path);
+    unlink(path);
 }
 
 int main(void)
@@ -215,8 +145,7 @@ int main(void)
         cmocka_unit_test(metrics_takes_an_endpoint),
         cmocka_unit_test(what_is_no_number_or_device_is_refused),
         cmocka_unit_test(file_gives_what_the_command_line_does_not),
-        cmocka_unit_test(manual_page_names_every_option),
-        cmocka_unit_test(help_names_every_option_within_100_columns),
+        TABLE_TESTS,
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

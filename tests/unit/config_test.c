@@ -1,80 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The command line, the JSON file, and the checks of the whole (core/config). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#define RIG_PROGRAM "tcpburn"
+#define RIG_OPTIONS struct tb_options
+#define RIG_PARSE   tb_options_parse
+#define RIG_FREE    tb_options_free
+#define RIG_SET     tb_tcpburn_set
+#include "config_rig.h"
 
 #include "base/log.h"
-#include "config/table.h"
 #include "config/value.h"
-
-enum { ARGV_MAX = 40 };
 
 /* What every run needs, so that tests name only what they are about. */
 #define BASE "-x", "80-10.0.0.5:8080", "-f", "a.pcap"
-
-struct parsed {
-    struct tb_options o;
-    struct tb_err err;
-    int rc;
-};
-
-static struct parsed parse_words(const char *const *words)
-{
-    struct parsed p = {.err = {""}};
-    char *argv[ARGV_MAX] = {(char *) "tcpburn"};
-    int argc = 1;
-
-    for (; *words; words++)
-        argv[argc++] = (char *) *words;
-    p.rc = tb_options_parse(&p.o, argc, argv, &p.err);
-    return p;
-}
-
-#define PARSE(...) parse_words((const char *const[]){__VA_ARGS__, NULL})
-
-/* Parses, expects success, and runs the statements with `o` in reach. */
-#define WITH(statements, ...)                  \
-    do {                                       \
-        struct parsed p_ = PARSE(__VA_ARGS__); \
-        const struct tb_options *o = &p_.o;    \
-        assert_string_equal(p_.err.text, "");  \
-        assert_int_equal(p_.rc, 0);            \
-        statements;                            \
-        tb_options_free(&p_.o);                \
-    } while (0)
-
-/* Parses, expects -EINVAL with `words` in the message. */
-#define REFUSED(words, ...)                                     \
-    do {                                                        \
-        struct parsed p_ = PARSE(__VA_ARGS__);                  \
-        assert_int_equal(p_.rc, -EINVAL);                       \
-        if (!strstr(p_.err.text, words))                        \
-            fail_msg("'%s' is not in: %s", words, p_.err.text); \
-        assert_null(strchr(p_.err.text, '\n'));                 \
-        tb_options_free(&p_.o);                                 \
-    } while (0)
-
-/* A JSON file that lives for one test. */
-static const char *json_file(const char *text)
-{
-    static char path[64];
-    int fd;
-
-    strcpy(path, "/tmp/tb-config-test-XXXXXX");
-    fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t) strlen(text));
-    close(fd);
-    return path;
-}
 
 static void assert_range(const struct tb_range *r, const char *first, uint64_t count)
 {
@@ -453,7 +390,7 @@ static void what_is_needed_must_be_given(void **state)
     WITH(assert_true(o->check), "-x", "80-10.0.0.5:80", "--check");
     REFUSED("later version", BASE, "--html", "r.html");
     REFUSED("later version", BASE, "--metrics", "127.0.0.1:9100");
-    REFUSED("--pcap-send", BASE, "-o", "eth0");
+    REFUSED("--pcap-send", BASE, "--no-pcap-send", "-o", "eth0");
     REFUSED("--duration", BASE, "--loop", "0");
     WITH(assert_true(o->dry_run), BASE, "--dump", "out.pcap");
 }
@@ -640,61 +577,6 @@ static void broken_module_config_file_is_named(void **state)
     unlink(path);
 }
 
-/* --- the table -------------------------------------------------------------------------------- */
-
-static void help_names_every_option_within_100_columns(void **state)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *f = open_memstream(&text, &len);
-
-    tb_option_help(&tb_tcpburn_set, f);
-    fclose(f);
-    for (unsigned i = 0; i < tb_tcpburn_set.count; i++) {
-        char label[64];
-        assert_non_null(strstr(text, tb_option_label(&tb_tcpburn_set.option[i], label)));
-    }
-    for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1)
-        assert_in_range(end - line, 0, 100);
-    free(text);
-}
-
-static void table_is_sound(void **state)
-{
-    for (unsigned i = 0; i < tb_tcpburn_set.count; i++) {
-        const struct tb_option *a = &tb_tcpburn_set.option[i];
-        assert_int_equal(tb_option_find(&tb_tcpburn_set, a->name), i);
-        for (unsigned j = 0; j < i; j++)
-            assert_true(!a->letter || a->letter != tb_tcpburn_set.option[j].letter);
-        for (unsigned r = 0; r < 3 && a->rivals[r]; r++)
-            assert_true(tb_option_find(&tb_tcpburn_set, a->rivals[r]) >= 0 && a->rival_why);
-    }
-}
-
-/* The manual page describes each option under its names. */
-static void manual_describes_every_option(void **state)
-{
-    const char *root = getenv("TB_SRCDIR");
-    char path[4096], line[512];
-
-    snprintf(path, sizeof path, "%s/docs/tcpburn.1", root ? root : ".");
-    for (unsigned i = 0; i < tb_tcpburn_set.count; i++) {
-        FILE *f = fopen(path, "r");
-        char name[40];
-        bool found = false;
-        if (!f)
-            fail_msg("cannot open %s", path);
-        snprintf(name, sizeof name, " Fl -%s", tb_tcpburn_set.option[i].name);
-        while (!found && fgets(line, sizeof line, f)) {
-            const char *at = strstr(line, name);
-            found = at && !strncmp(line, ".It", 3) && strchr(" ,\n", at[strlen(name)]);
-        }
-        fclose(f);
-        if (!found)
-            fail_msg("--%s is not in docs/tcpburn.1", tb_tcpburn_set.option[i].name);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -727,9 +609,7 @@ int main(void)
         cmocka_unit_test(rivals_in_the_file_clash_as_well),
         cmocka_unit_test(module_config_file_has_three_shapes),
         cmocka_unit_test(broken_module_config_file_is_named),
-        cmocka_unit_test(help_names_every_option_within_100_columns),
-        cmocka_unit_test(table_is_sound),
-        cmocka_unit_test(manual_describes_every_option),
+        TABLE_TESTS,
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,15 +170,23 @@ static uint32_t passed(const struct tb_intercept_filter *f, uint32_t type, const
     return f->len ? run_filter(f->program, f->len, aside, p, len) : 0;
 }
 
+static void want(struct tb_intercept_filter *f, const struct tb_relay_range *ranges, uint32_t count,
+                 bool payload)
+{
+    struct tb_relay_wish wish = {.ranges = ranges, .range_count = count, .payload = payload};
+
+    tb_intercept_filter_want(f, &wish);
+}
+
 static void nothing_passes_without_clients(void **state)
 {
     (void) state;
     struct tb_intercept_filter *f = new_filter(NULL);
-    tb_intercept_filter_want(f, NULL, 0, false, false);
+    want(f, NULL, 0, false);
     assert_int_equal(f->len, 0);
     free_filter(f);
     f = new_filter("tcp");
-    tb_intercept_filter_want(f, NULL, 0, false, true);
+    want(f, NULL, 0, true);
     assert_int_equal(f->len, 0);
     free_filter(f);
 }
@@ -188,7 +196,7 @@ static void clients_get_their_ranges_and_headers_only(void **state)
     (void) state;
     struct tb_relay_range ranges[] = {{addr("198.19.0.0"), 256}, {addr("fd00:19::"), 16}};
     struct tb_intercept_filter *f = new_filter(NULL);
-    tb_intercept_filter_want(f, ranges, 2, false, false);
+    want(f, ranges, 2, false);
     assert_int_equal(passed(f, PACKET_HOST, "198.18.0.2", "198.19.0.9"), TB_STEER_HEADERS);
     assert_int_equal(passed(f, PACKET_HOST, "198.18.0.2", "198.19.1.9"), 0);
     assert_int_equal(passed(f, PACKET_HOST, "fd00:18::2", "fd00:19::9"), TB_STEER_HEADERS);
@@ -201,18 +209,61 @@ static void payload_comes_when_wanted(void **state)
     (void) state;
     struct tb_relay_range range = {addr("198.19.0.0"), 256};
     struct tb_intercept_filter *f = new_filter(NULL);
-    tb_intercept_filter_want(f, &range, 1, false, true);
+    want(f, &range, 1, true);
     assert_int_equal(passed(f, PACKET_HOST, "198.18.0.2", "198.19.0.9"), 1040);
     free_filter(f);
 }
 
-static void registered_sessions_need_all_tcp(void **state)
+static void sessions_without_targets_need_all_tcp(void **state)
 {
     (void) state;
+    struct tb_relay_range range = {addr("198.19.0.0"), 256};
+    struct tb_relay_wish wish = {.ranges = &range, .range_count = 1, .registers = true};
     struct tb_intercept_filter *f = new_filter(NULL);
-    tb_intercept_filter_want(f, NULL, 0, true, false);
+    tb_intercept_filter_want(f, &wish);
     assert_true(f->all_tcp);
     assert_int_equal(passed(f, PACKET_HOST, "198.18.0.2", "203.0.113.1"), TB_STEER_HEADERS);
+    free_filter(f);
+}
+
+static void registered_sessions_come_from_their_targets_alone(void **state)
+{
+    (void) state;
+    struct tb_relay_range range = {addr("198.19.0.0"), 256};
+    struct tb_endpoint targets[] = {{addr("198.18.0.2"), 80}, {addr("fd00:18::2"), 80}};
+    struct tb_relay_wish wish = {.ranges = &range,
+                                 .range_count = 1,
+                                 .registers = true,
+                                 .targets = targets,
+                                 .target_count = 2};
+    struct tb_intercept_filter *f = new_filter(NULL);
+    tb_intercept_filter_want(f, &wish);
+    assert_false(f->all_tcp);
+    assert_int_equal(passed(f, PACKET_HOST, "198.18.0.2", "203.0.113.1"), TB_STEER_HEADERS);
+    assert_int_equal(passed(f, PACKET_HOST, "fd00:18::2", "2001:db8::1"), TB_STEER_HEADERS);
+    assert_int_equal(passed(f, PACKET_HOST, "198.18.0.3", "203.0.113.1"), 0);
+    assert_int_equal(passed(f, PACKET_HOST, "fd00:18::3", "2001:db8::1"), 0);
+    assert_int_equal(passed(f, PACKET_OUTGOING, "198.18.0.2", "203.0.113.1"), 0);
+    /* another client's range is not forgotten */
+    assert_int_equal(passed(f, PACKET_HOST, "198.18.0.3", "198.19.0.9"), TB_STEER_HEADERS);
+    targets[0].port = 81;
+    tb_intercept_filter_want(f, &wish);
+    assert_int_equal(passed(f, PACKET_HOST, "198.18.0.2", "203.0.113.1"), 0);
+    free_filter(f);
+}
+
+static void a_target_in_a_container_is_captured_under_its_inner_address(void **state)
+{
+    (void) state;
+    struct tb_readdress docker = {addr("172.17.0.2"), addr("198.18.0.2")};
+    struct tb_endpoint target = {addr("198.18.0.2"), 80};
+    struct tb_relay_wish wish = {.registers = true, .targets = &target, .target_count = 1};
+    struct tb_intercept_filter *f = new_filter(NULL);
+    f->docker = &docker;
+    f->docker_count = 1;
+    tb_intercept_filter_want(f, &wish);
+    assert_int_equal(passed(f, PACKET_HOST, "172.17.0.2", "203.0.113.1"), TB_STEER_HEADERS);
+    assert_int_equal(passed(f, PACKET_HOST, "172.17.0.3", "203.0.113.1"), 0);
     free_filter(f);
 }
 
@@ -224,7 +275,7 @@ static void too_many_ranges_become_all_tcp(void **state)
     for (uint32_t i = 0; i < MANY; i++)
         ranges[i] = (struct tb_relay_range){tb_addr_plus(addr("198.19.0.0"), 2 * i), 1};
     struct tb_intercept_filter *f = new_filter(NULL);
-    tb_intercept_filter_want(f, ranges, MANY, false, true);
+    want(f, ranges, MANY, true);
     assert_true(f->all_tcp);
     assert_int_equal(passed(f, PACKET_HOST, "198.18.0.2", "198.19.0.1"), 1040);
     free_filter(f);
@@ -237,7 +288,7 @@ static void widening_keeps_what_is_wanted_of_a_packet(void **state)
     struct tb_relay_range range = {addr("198.19.0.0"), 256};
     struct tb_intercept_filter *f = new_filter(NULL);
     for (int payload = 0; payload < 2; payload++) {
-        tb_intercept_filter_want(f, &range, 1, false, payload);
+        want(f, &range, 1, payload);
         tb_intercept_filter_widen(f);
         assert_int_equal(passed(f, PACKET_HOST, "198.18.0.2", "203.0.113.1"),
                          payload ? 1040 : TB_STEER_HEADERS);
@@ -251,7 +302,7 @@ static void filter_given_rules_and_is_cut_as_wanted(void **state)
     struct tb_relay_range range = {addr("198.19.0.0"), 256};
     struct tb_intercept_filter *f = new_filter("tcp and src host 198.18.0.2");
     for (int payload = 0; payload < 2; payload++) {
-        tb_intercept_filter_want(f, &range, 1, false, payload);
+        want(f, &range, 1, payload);
         assert_int_equal(passed(f, PACKET_HOST, "198.18.0.2", "198.19.0.9"),
                          payload ? 1040 : TB_STEER_HEADERS);
         assert_int_equal(passed(f, PACKET_HOST, "198.18.0.7", "198.19.0.9"), 0);
@@ -265,11 +316,11 @@ static void filter_for_ipv6_works(void **state)
     (void) state;
     struct tb_relay_range range = {addr("fd00:19::"), 256};
     struct tb_intercept_filter *f = new_filter("tcp src port 80");
-    tb_intercept_filter_want(f, &range, 1, false, false);
+    want(f, &range, 1, false);
     assert_int_equal(passed(f, PACKET_HOST, "fd00:18::2", "fd00:19::9"), TB_STEER_HEADERS);
     free_filter(f);
     f = new_filter("tcp src port 81");
-    tb_intercept_filter_want(f, &range, 1, false, false);
+    want(f, &range, 1, false);
     assert_int_equal(passed(f, PACKET_HOST, "fd00:18::2", "fd00:19::9"), 0);
     free_filter(f);
 }
@@ -441,7 +492,9 @@ int main(void)
         cmocka_unit_test(nothing_passes_without_clients),
         cmocka_unit_test(clients_get_their_ranges_and_headers_only),
         cmocka_unit_test(payload_comes_when_wanted),
-        cmocka_unit_test(registered_sessions_need_all_tcp),
+        cmocka_unit_test(sessions_without_targets_need_all_tcp),
+        cmocka_unit_test(registered_sessions_come_from_their_targets_alone),
+        cmocka_unit_test(a_target_in_a_container_is_captured_under_its_inner_address),
         cmocka_unit_test(too_many_ranges_become_all_tcp),
         cmocka_unit_test(widening_keeps_what_is_wanted_of_a_packet),
         cmocka_unit_test(filter_given_rules_and_is_cut_as_wanted),

@@ -179,7 +179,7 @@ static void a_wake_ends_the_next_wait_once(void **state)
     errno = ENOENT;
     tb_backend_wake(fd);
     assert_int_equal(errno, ENOENT); /* as a signal handler must leave it */
-    tb_backend_wait(-1, fd, UINT64_MAX);
+    tb_backend_wait(NULL, -1, fd, UINT64_MAX);
     assert_int_equal(read(fd, &value, sizeof value), -1); /* the wake was used up */
     close(fd);
 }
@@ -189,8 +189,8 @@ static void a_wait_without_time_leaves_a_wake_for_the_next_one(void **state)
     (void) state;
     int fd = eventfd(0, EFD_NONBLOCK);
     tb_backend_wake(fd);
-    tb_backend_wait(-1, fd, 0);
-    tb_backend_wait(-1, fd, UINT64_MAX); /* would not return otherwise */
+    tb_backend_wait(NULL, -1, fd, 0);
+    tb_backend_wait(NULL, -1, fd, UINT64_MAX); /* would not return otherwise */
     close(fd);
 }
 
@@ -200,13 +200,64 @@ static void a_dead_descriptor_does_not_end_a_wake(void **state)
     int pipes[2], fd = eventfd(0, EFD_NONBLOCK);
     assert_int_equal(pipe(pipes), 0);
     close(pipes[1]); /* hung up for ever */
-    tb_backend_wait(pipes[0], fd, 2000);
+    tb_backend_wait(NULL, pipes[0], fd, 2000);
     tb_backend_wake(fd);
-    tb_backend_wait(pipes[0], fd, 2000);
+    tb_backend_wait(NULL, pipes[0], fd, 2000);
     uint64_t value;
     assert_int_equal(read(fd, &value, sizeof value), -1);
     close(pipes[0]);
     close(fd);
+}
+
+/* An io of no kind, of which only also_fd counts. */
+static void a_further_descriptor_ends_every_wait_while_it_is_readable(void **state)
+{
+    (void) state;
+    int wake_fd = eventfd(0, EFD_NONBLOCK);
+    struct tb_io io = {.also_fd = eventfd(1, EFD_NONBLOCK)};
+    uint64_t value;
+    tb_backend_wait(&io, -1, wake_fd, UINT64_MAX);
+    tb_backend_wait(&io, -1, wake_fd, UINT64_MAX);
+    assert_int_equal(read(io.also_fd, &value, sizeof value), sizeof value); /* is left to us */
+    tb_backend_wake(wake_fd);
+    tb_backend_wait(&io, -1, wake_fd, UINT64_MAX);
+    assert_int_equal(read(wake_fd, &value, sizeof value), -1);
+    close(io.also_fd);
+    close(wake_fd);
+}
+
+static void a_zeroed_io_does_not_wait_for_standard_input(void **state)
+{
+    (void) state;
+    struct tb_io io = {0};
+    assert_int_equal(tb_backend_also(&io).fd, -1);
+    io.also_fd = -1; /* what a tap without a descriptor has */
+    assert_int_equal(tb_backend_also(&io).fd, -1);
+    assert_int_equal(tb_backend_also(NULL).fd, -1);
+}
+
+static int waited_for; /* also_fd of the last wait_note() */
+
+static void wait_note(struct tb_io *io, uint64_t timeout_us)
+{
+    waited_for = io->also_fd;
+    (void) timeout_us;
+}
+
+static void a_joined_pair_waits_for_its_own_further_descriptor(void **state)
+{
+    (void) state;
+    static const struct tb_io_ops ops = {.wait = wait_note};
+    struct tb_io rx = {.ops = &ops}, *tx = mem(), *joined;
+    assert_int_equal(tb_io_join(tx, &rx, &joined, NULL), 0);
+    joined->also_fd = 17;
+    tb_io_wait(joined, UINT64_MAX);
+    assert_int_equal(waited_for, 17);
+    joined->also_fd = 0;
+    tb_io_wait(joined, UINT64_MAX);
+    assert_int_equal(waited_for, 0);
+    tb_io_close(tx);
+    free(joined);
 }
 
 static void refusals_are_counted_by_kind(void **state)
@@ -261,6 +312,9 @@ int main(void)
         cmocka_unit_test(a_wake_ends_the_next_wait_once),
         cmocka_unit_test(a_wait_without_time_leaves_a_wake_for_the_next_one),
         cmocka_unit_test(a_dead_descriptor_does_not_end_a_wake),
+        cmocka_unit_test(a_further_descriptor_ends_every_wait_while_it_is_readable),
+        cmocka_unit_test(a_zeroed_io_does_not_wait_for_standard_input),
+        cmocka_unit_test(a_joined_pair_waits_for_its_own_further_descriptor),
         cmocka_unit_test(refusals_are_counted_by_kind),
         cmocka_unit_test(long_payloads_ask_for_segmentation),
     };

@@ -238,6 +238,38 @@ static void filter_tells_many_ranges_apart(void **state)
     free(ranges);
 }
 
+static void filter_lets_pass_what_comes_from_a_source_wherever_it_goes(void **state)
+{
+    (void) state;
+    struct tb_io_range range = {addr("198.19.0.0"), 256};
+    static const char *const dst[] = {"203.0.113.1", "2001:db8::1", "198.19.0.1"};
+    /* Packets come from 198.18.0.2 and fd00:18::2, port 80. */
+    const struct tb_endpoint sources[] = {{addr("198.18.0.1"), 80},   {addr("fd00:18::1"), 80},
+                                          {addr("198.18.0.2"), 79},   {addr("198.18.0.2"), 80},
+                                          {addr("fd00:18:1::2"), 80}, {addr("fd00:18::2"), 80}};
+    struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
+    for (size_t i = 0; i < sizeof dst / sizeof *dst; i++) {
+        uint8_t packet[ROOM];
+        uint32_t len = packet_to(dst[i], 1024, 10, packet);
+        bool v4 = packet[0] >> 4 == 4;
+        struct aside in = {PACKET_HOST, v4 ? ETH_P_IP : ETH_P_IPV6};
+        for (uint32_t count = 0; count <= 6; count++) {
+            uint32_t n =
+                (uint32_t) tb_steer_filter_from(&range, 1, sources, count, TB_STEER_WHOLE, program);
+            bool passes = i == 2 || count >= (v4 ? 4 : 6);
+            assert_int_equal(run_filter(program, n, in, packet, len), passes ? len : 0);
+            if (v4) { /* the ports are found behind IP options */
+                uint8_t longer[ROOM];
+                memcpy(longer, packet, len);
+                uint32_t longer_len = add_ip_options(longer, len);
+                assert_int_equal(run_filter(program, n, in, longer, longer_len),
+                                 passes ? longer_len : 0);
+            }
+        }
+    }
+    free(program);
+}
+
 static void filter_refuses_what_is_too_long_for_the_kernel(void **state)
 {
     (void) state;
@@ -264,6 +296,7 @@ int main(void)
         cmocka_unit_test(filter_cuts_where_headers_are_enough),
         cmocka_unit_test(filter_for_everybody_passes_tcp_alone),
         cmocka_unit_test(filter_tells_many_ranges_apart),
+        cmocka_unit_test(filter_lets_pass_what_comes_from_a_source_wherever_it_goes),
         cmocka_unit_test(filter_refuses_what_is_too_long_for_the_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

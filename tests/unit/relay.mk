@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 unit_relay = \
 	tests/unit/relay_frame.test \
+	tests/unit/relay_late.test \
 	tests/unit/relay_route.test \
 	tests/unit/relay_server.test \
 	tests/unit/relay_stream.test \
@@ -22,6 +23,10 @@ tests_unit_relay_tls_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 tests_unit_relay_frame_test_SOURCES = %D%/relay_frame_test.c %D%/unit.h
 tests_unit_relay_frame_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_relay_frame_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
+
+tests_unit_relay_late_test_SOURCES = %D%/relay_late_test.c %D%/unit.h
+tests_unit_relay_late_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_relay_late_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 
 tests_unit_relay_route_test_SOURCES = %D%/relay_route_test.c %D%/unit.h
 tests_unit_relay_route_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

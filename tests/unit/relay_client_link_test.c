@@ -502,6 +502,18 @@ static void assert_ends_it(struct relay_rig *r, const char *what)
     relay_rig_free(r);
 }
 
+static void a_refusal_while_running_is_told_in_the_server_s_words(void **state)
+{
+    (void) state;
+    struct relay_rig *r = running(0);
+
+    relay_rig_text(r, TB_RELAY_REFUSED, TB_RELAY_REFUSED_LIMIT, "too many of it");
+    relay_rig_deliver(r);
+    assert_int_equal(r->link.state, TB_RELAY_LINK_DOWN);
+    assert_non_null(strstr(r->link.words.text, "too many of it"));
+    relay_rig_free(r);
+}
+
 static void frames_out_of_place_end_the_connection(void **state)
 {
     (void) state;
@@ -530,8 +542,8 @@ static void frames_out_of_place_end_the_connection(void **state)
     relay_rig_welcome(r);
     assert_ends_it(r, "a second welcome");
     r = running(0);
-    relay_rig_text(r, TB_RELAY_REFUSED, TB_RELAY_REFUSED_SINGLE, "no");
-    assert_ends_it(r, "a refusal while running");
+    relay_rig_frame(r, TB_RELAY_TAKEN, pair, 0);
+    assert_ends_it(r, "what concerns sessions, when none are registered");
 }
 
 static void broken_frames_end_the_connection(void **state)
@@ -595,6 +607,7 @@ int main(void)
         cmocka_unit_test(packets_before_the_end_are_taken),
         cmocka_unit_test(says_goodbye),
         cmocka_unit_test(the_log_tells_a_loss_and_the_return_once),
+        cmocka_unit_test(a_refusal_while_running_is_told_in_the_server_s_words),
         cmocka_unit_test(frames_out_of_place_end_the_connection),
         cmocka_unit_test(broken_frames_end_the_connection),
     };

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -81,7 +82,9 @@ static bool fake_reads_hello(struct fake *f, int fd, struct tb_tls *tls)
 
 static void fake_greets(struct fake *f, int fd)
 {
-    struct tb_relay_welcome w = {.real_us = tb_clock_real_us(), .flags = TB_RELAY_OFFLOADS};
+    struct tb_relay_welcome w = {.version = TB_RELAY_VERSION_FIRST,
+                                 .real_us = tb_clock_real_us(),
+                                 .flags = TB_RELAY_OFFLOADS};
     uint8_t frame[4096];
     struct tb_tls *tls = NULL;
     int rc = 0;
@@ -183,6 +186,24 @@ static void fake_packet(struct fake *f, uint16_t index, uint8_t id)
             i--;
     } while (i == 0 && sched_yield() == 0);
     assert_true(fake_write(f->c[i - 1].fd, f->c[i - 1].tls, frame, len));
+}
+
+/* The next REGISTER or UNREGISTER of its connection `n`; how many sessions. */
+static int fake_sessions(struct fake *f, unsigned n, uint8_t *type,
+                         struct tb_endpoint out[TB_RELAY_SESSIONS_MAX])
+{
+    static uint8_t frame[TB_RELAY_CONTROL_MAX];
+    struct tb_relay_head head;
+
+    while (f->count <= n)
+        sched_yield();
+    do {
+        assert_true(fake_read(f->c[n].fd, f->c[n].tls, frame, TB_RELAY_HEAD));
+        assert_int_equal(tb_relay_head_get(frame, TB_RELAY_HEAD, &head), 0);
+        assert_true(fake_read(f->c[n].fd, f->c[n].tls, frame, head.len));
+    } while (head.type == TB_RELAY_PING);
+    *type = head.type;
+    return tb_relay_sessions_get(frame, head.len, out);
 }
 
 static struct tb_relay_client_setup setup(const struct tb_endpoint *servers, uint32_t count,
@@ -439,6 +460,22 @@ static void a_wake_ends_a_wait(void **state)
     fake_stop(f);
 }
 
+static void a_further_descriptor_ends_a_wait(void **state)
+{
+    (void) state;
+    struct fake *f = fake_start(FAKE_WELCOMES, 0, NULL);
+    struct tb_relay_client_setup s = setup(&f->endpoint, 1, 1, 1);
+    struct tb_io *io;
+
+    assert_int_equal(tb_relay_client_open(&s, &io, NULL, NULL), 0);
+    io->also_fd = eventfd(1, 0);
+    for (unsigned i = 0; i < 3; i++)
+        tb_io_wait(io, UINT64_MAX);
+    close(io->also_fd);
+    tb_io_close(io);
+    fake_stop(f);
+}
+
 struct worker {
     struct tb_io *io;
     uint8_t ids[200];
@@ -478,6 +515,164 @@ static void workers_read_at_the_same_time(void **state)
     fake_stop(f);
     for (unsigned i = 0; i < 2; i++)
         tb_io_close(io[i]);
+}
+
+/* --- registered sessions ---------------------------------------------------------------------- */
+
+/* The owner's sessions: ports of 203.0.113.1 from 1 on. */
+struct owner {
+    uint32_t count;
+};
+
+static struct tb_addr the_client(void)
+{
+    return tb_addr_v4((const uint8_t[]){203, 0, 113, 1});
+}
+
+static bool next_owned(void *ctx, uint64_t *cursor, struct tb_endpoint *out)
+{
+    struct owner *o = ctx;
+
+    *out = (struct tb_endpoint){the_client(), (uint16_t) (*cursor + 1)};
+    return (*cursor)++ < o->count;
+}
+
+static void registers(struct tb_io *io, struct owner *o)
+{
+    struct tb_addr client = the_client();
+
+    (void) tb_relay_client_register(io, &client, (uint16_t) ++o->count);
+}
+
+static void sessions_are_registered_at_every_server(void **state)
+{
+    (void) state;
+    static struct tb_endpoint seen[TB_RELAY_SESSIONS_MAX];
+    struct fake *f[2] = {fake_start(FAKE_WELCOMES, 0, NULL), fake_start(FAKE_WELCOMES, 0, NULL)};
+    struct tb_endpoint servers[2] = {f[0]->endpoint, f[1]->endpoint};
+    struct tb_relay_client_setup s = setup(servers, 2, 1, 1);
+    struct tb_endpoint target = {the_client(), 80};
+    struct owner o = {0};
+    struct tb_io *io;
+    uint8_t type;
+
+    s.client_count = 0;
+    s.registers = true;
+    s.targets = &target;
+    s.target_count = 1;
+    assert_int_equal(tb_relay_client_open(&s, &io, NULL, NULL), 0);
+    tb_relay_client_walk(io, next_owned, &o);
+    for (unsigned i = 0; i < 3; i++)
+        registers(io, &o);
+    tb_relay_client_flush(io);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(fake_sessions(f[i], 0, &type, seen), 3);
+        assert_int_equal(type, TB_RELAY_REGISTER);
+        assert_int_equal(seen[2].port, 3);
+        assert_int_equal(f[i]->hello.flags, TB_RELAY_WANT_REGISTER);
+        assert_int_equal(f[i]->hello.version, 2);
+        assert_int_equal(f[i]->hello.target_count, 1);
+        assert_int_equal(f[i]->hello.target[0].port, 80);
+    }
+    struct tb_addr client = the_client();
+    assert_int_equal(tb_relay_client_unregister(io, &client, 2), 0);
+    tb_relay_client_flush(io);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(fake_sessions(f[i], 0, &type, seen), 1);
+        assert_int_equal(type, TB_RELAY_UNREGISTER);
+        assert_int_equal(seen[0].port, 2);
+    }
+    tb_io_close(io);
+    fake_stop(f[0]);
+    fake_stop(f[1]);
+}
+
+static void a_server_that_comes_back_is_told_all_sessions_again(void **state)
+{
+    (void) state;
+    static struct tb_endpoint seen[TB_RELAY_SESSIONS_MAX];
+    struct fake *f = fake_start(FAKE_WELCOMES, 0, NULL);
+    struct tb_relay_client_setup s = setup(&f->endpoint, 1, 1, 1);
+    struct tb_relay_client_figures figures;
+    struct tb_packet p;
+    struct owner o = {0};
+    uint32_t told = 0;
+    struct tb_io *io;
+    uint8_t type;
+
+    s.client_count = 0;
+    s.registers = true;
+    assert_int_equal(tb_relay_client_open(&s, &io, NULL, NULL), 0);
+    tb_relay_client_walk(io, next_owned, &o);
+    uint16_t port = fake_stop(f);
+    do {
+        tb_io_wait(io, 1000000);
+        assert_int_equal(tb_io_recv(io, &p, 1), 0);
+        tb_relay_client_figures(io, &figures);
+    } while (figures.connected > 0);
+    while (o.count < 2000)
+        registers(io, &o); /* nobody hears it */
+    tb_relay_client_flush(io);
+    f = fake_start(FAKE_WELCOMES, port, NULL);
+    do {
+        tb_io_wait(io, 1000000);
+        assert_int_equal(tb_io_recv(io, &p, 1), 0);
+        tb_relay_client_flush(io);
+        tb_relay_client_figures(io, &figures);
+    } while (figures.connected == 0);
+    while (told < o.count) {
+        int count = fake_sessions(f, 0, &type, seen);
+        assert_int_equal(type, TB_RELAY_REGISTER);
+        for (int i = 0; i < count; i++)
+            assert_int_equal(seen[i].port, ++told);
+    }
+    tb_io_close(io);
+    fake_stop(f);
+}
+
+/* Whoever reads nothing costs no more than the buffer, and hears all when it reads again. */
+static void a_server_that_does_not_read_is_told_later(void **state)
+{
+    (void) state;
+    static struct tb_endpoint seen[TB_RELAY_SESSIONS_MAX];
+    static bool told[1 << 16];
+    struct fake *f = fake_start(FAKE_WELCOMES, 0, NULL);
+    struct tb_relay_client_setup s = setup(&f->endpoint, 1, 1, 1);
+    struct tb_relay_client_figures figures = {0};
+    struct tb_addr client = the_client();
+    struct owner o = {0};
+    struct tb_io *io;
+    uint8_t type;
+
+    s.client_count = 0;
+    s.registers = true;
+    assert_int_equal(tb_relay_client_open(&s, &io, NULL, NULL), 0);
+    tb_relay_client_walk(io, next_owned, &o);
+    while (figures.delayed == 0) {
+        for (int i = 0; i < 100 && o.count < 60000; i++)
+            registers(io, &o);
+        for (int i = 0; i < 100 && o.count == 60000; i++)
+            (void) tb_relay_client_unregister(io, &client, 65000);
+        tb_relay_client_flush(io);
+        tb_relay_client_figures(io, &figures);
+    }
+    for (uint32_t known = 0; known < o.count;) {
+        struct pollfd readable = {f->c[0].fd, POLLIN, 0};
+        tb_relay_client_flush(io);
+        if (poll(&readable, 1, 0) <= 0)
+            continue;
+        int count = fake_sessions(f, 0, &type, seen);
+        if (type == TB_RELAY_UNREGISTER && count == 0) {
+            memset(told, 0, sizeof told);
+            known = 0;
+        }
+        for (int i = 0; i < count && type == TB_RELAY_REGISTER; i++) {
+            known += !told[seen[i].port];
+            told[seen[i].port] = true;
+        }
+    }
+    tb_io_close(io);
+    fake_stop(f);
 }
 
 /* --- with a key ------------------------------------------------------------------------------- */
@@ -535,7 +730,11 @@ int main(void)
         cmocka_unit_test(a_channel_that_is_lost_is_made_again),
         cmocka_unit_test(what_two_servers_saw_is_taken_once),
         cmocka_unit_test(a_wake_ends_a_wait),
+        cmocka_unit_test(a_further_descriptor_ends_a_wait),
         cmocka_unit_test(workers_read_at_the_same_time),
+        cmocka_unit_test(sessions_are_registered_at_every_server),
+        cmocka_unit_test(a_server_that_comes_back_is_told_all_sessions_again),
+        cmocka_unit_test(a_server_that_does_not_read_is_told_later),
         cmocka_unit_test(a_key_encrypts_the_channel_and_keeps_others_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

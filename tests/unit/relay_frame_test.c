@@ -84,8 +84,8 @@ static int head_with(uint8_t type, uint32_t len, size_t dirty)
 static void strange_heads_are_refused(void **state)
 {
     assert_int_equal(head_with(0, 0, 0), -EBADMSG);
-    assert_int_equal(head_with(TB_RELAY_BYE, 0, 0), 0);
-    assert_int_equal(head_with(TB_RELAY_BYE + 1, 0, 0), -EBADMSG);
+    assert_int_equal(head_with(TB_RELAY_TAKEN, 0, 0), 0);
+    assert_int_equal(head_with(TB_RELAY_TAKEN + 1, 0, 0), -EBADMSG);
     for (size_t i = 5; i < TB_RELAY_HEAD; i++)
         assert_int_equal(head_with(TB_RELAY_PING, 16, i), -EBADMSG);
 }
@@ -121,6 +121,9 @@ static struct tb_relay_hello *a_hello(void)
     memset(h.run, 0xab, sizeof h.run);
     h.range[0] = (struct tb_relay_range){addr("198.18.0.0"), 65536};
     h.range[1] = (struct tb_relay_range){addr("fd00::"), UINT64_C(1) << 32};
+    h.target_count = 2;
+    h.target[0] = (struct tb_endpoint){addr("10.0.0.1"), 80};
+    h.target[1] = (struct tb_endpoint){addr("fd00::1"), 443};
     return &h;
 }
 
@@ -139,8 +142,24 @@ static void a_hello_is_read_as_written(void **state)
     assert_string_equal(hello_out.name, h->name);
     assert_int_equal(hello_out.range_count, 2);
     assert_memory_equal(hello_out.range, h->range, 2 * sizeof *h->range);
+    assert_int_equal(hello_out.target_count, 2);
+    assert_memory_equal(hello_out.target, h->target, 2 * sizeof *h->target);
     free(payload);
     expect_exact_length(len, decode_hello);
+}
+
+static void the_first_version_of_a_hello_ends_with_the_ranges(void **state)
+{
+    struct tb_relay_hello *h = a_hello();
+    size_t longer = tb_relay_hello_put(frame, sizeof frame, h);
+
+    h->version = 1;
+    size_t len = tb_relay_hello_put(frame, sizeof frame, h);
+    assert_int_equal(longer - len, 2 + 2 * 18);
+    assert_int_equal(decode_hello(frame + TB_RELAY_HEAD, len - TB_RELAY_HEAD), 0);
+    assert_int_equal(hello_out.version, 1);
+    assert_int_equal(hello_out.range_count, 2);
+    assert_int_equal(hello_out.target_count, 0);
 }
 
 static void the_longest_hello_fits_a_frame(void **state)
@@ -150,6 +169,7 @@ static void the_longest_hello_fits_a_frame(void **state)
     h->range_count = TB_RELAY_RANGES_MAX;
     for (uint32_t i = 0; i < TB_RELAY_RANGES_MAX; i++)
         h->range[i] = (struct tb_relay_range){addr("10.0.0.0"), 1};
+    h->target_count = TB_RELAY_TARGETS_MAX;
     size_t len = tb_relay_hello_put(frame, sizeof frame, h);
     assert_true(len > 0 && len <= TB_RELAY_HEAD + TB_RELAY_CONTROL_MAX);
     assert_int_equal(decode_hello(frame + TB_RELAY_HEAD, len - TB_RELAY_HEAD), 0);
@@ -168,8 +188,9 @@ static int hello_with(size_t at, uint16_t value)
 
 static void a_hello_of_another_version_is_told_from_garbage(void **state)
 {
-    assert_int_equal(hello_with(AT_VERSION, 2), -EPROTONOSUPPORT);
-    assert_int_equal(hello_out.version, 2);
+    assert_int_equal(hello_with(AT_VERSION, 3), -EPROTONOSUPPORT);
+    assert_int_equal(hello_out.version, 3);
+    assert_int_equal(hello_with(AT_VERSION, 0), -EPROTONOSUPPORT);
     assert_int_equal(hello_with(AT_MAGIC, 0x5442), 0); /* "TB" again */
     assert_int_equal(hello_with(AT_MAGIC, 0x5443), -EBADMSG);
 }
@@ -185,6 +206,10 @@ static void a_hello_with_impossible_numbers_is_refused(void **state)
     assert_int_equal(hello_with(ranges, TB_RELAY_RANGES_MAX + 1), -EBADMSG);
     assert_int_equal(hello_with(ranges, 3), -EBADMSG);
     assert_int_equal(hello_with(ranges, 1), -EBADMSG);
+    size_t targets = ranges + 2 + 2 * 24;
+    assert_int_equal(hello_with(targets, TB_RELAY_TARGETS_MAX + 1), -EBADMSG);
+    assert_int_equal(hello_with(targets, 3), -EBADMSG);
+    assert_int_equal(hello_with(targets, 1), -EBADMSG);
 }
 
 static void a_range_stays_within_the_last_32_bits(void **state)
@@ -234,7 +259,8 @@ static int decode_text(const uint8_t *data, size_t len)
 
 static void a_welcome_is_read_as_written(void **state)
 {
-    struct tb_relay_welcome welcome = {.flags = TB_RELAY_OFFLOADS,
+    struct tb_relay_welcome welcome = {.version = TB_RELAY_VERSION,
+                                       .flags = TB_RELAY_OFFLOADS,
                                        .real_us = UINT64_C(0x0102030405060708),
                                        .program = "intercept 0.1.0",
                                        .devices = "eth0,eth1",
@@ -502,6 +528,7 @@ int main(void)
         cmocka_unit_test(strange_heads_are_refused),
         cmocka_unit_test(lengths_are_bounded_by_type),
         cmocka_unit_test(a_hello_is_read_as_written),
+        cmocka_unit_test(the_first_version_of_a_hello_ends_with_the_ranges),
         cmocka_unit_test(the_longest_hello_fits_a_frame),
         cmocka_unit_test(a_hello_of_another_version_is_told_from_garbage),
         cmocka_unit_test(a_hello_with_impossible_numbers_is_refused),

@@ -25,6 +25,7 @@ struct relay_rig *relay_rig_new(uint16_t index)
     r->shared = sh;
     r->now_us = RELAY_RIG_START_US;
     r->server = -1;
+    sh->hello.version = TB_RELAY_VERSION_FIRST;
     sh->hello.connections = 2;
     strcpy(sh->hello.name, "rig");
     sh->peer_count = 1;
@@ -65,7 +66,8 @@ static void appended(struct relay_rig *r, size_t len)
 
 void relay_rig_welcome(struct relay_rig *r)
 {
-    struct tb_relay_welcome w = {.real_us = RELAY_RIG_REAL_US + r->now_us};
+    struct tb_relay_welcome w = {.version = TB_RELAY_VERSION_FIRST,
+                                 .real_us = RELAY_RIG_REAL_US + r->now_us};
 
     strcpy(w.program, "rig");
     appended(r, tb_relay_welcome_put(r->frames + r->len, sizeof r->frames - r->len, &w));

@@ -23,17 +23,19 @@ static void must(bool ok, const char *what)
     abort();
 }
 
-static void on_wanted(void *ctx, const struct tb_relay_range *ranges, uint32_t count,
-                      bool registers, bool payload)
+static void on_wanted(void *ctx, const struct tb_relay_wish *wish)
 {
     struct rrig *r = ctx;
 
     r->wanted_calls++;
-    r->wanted_count = count;
-    r->wanted_registers = registers;
-    r->wanted_payload = payload;
-    for (uint32_t i = 0; i < count && i < RRIG_WANTED; i++)
-        r->wanted[i] = ranges[i];
+    r->wanted_count = wish->range_count;
+    r->wanted_registers = wish->registers;
+    r->wanted_payload = wish->payload;
+    r->wanted_targets = wish->target_count;
+    for (uint32_t i = 0; i < wish->range_count && i < RRIG_WANTED; i++)
+        r->wanted[i] = wish->ranges[i];
+    for (uint32_t i = 0; i < wish->target_count && i < RRIG_WANTED; i++)
+        r->wanted_target[i] = wish->targets[i];
 }
 
 static void on_watch(void *ctx, const struct tb_addr *client, uint64_t watcher)

@@ -19,7 +19,8 @@ struct rrig {
     struct tb_relay_server_options options; /* changed by the test before rrig_open() */
     /* the last call of wanted() */
     struct tb_relay_range wanted[RRIG_WANTED];
-    uint32_t wanted_count, wanted_calls;
+    struct tb_endpoint wanted_target[RRIG_WANTED];
+    uint32_t wanted_count, wanted_targets, wanted_calls;
     bool wanted_registers, wanted_payload;
     /* the last call of watch() */
     struct tb_addr watched;

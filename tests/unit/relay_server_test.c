@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "packet/view.h"
 #include "packet/wire.h"
 #include "relay_server_rig.h"
@@ -98,6 +99,16 @@ static void send_sessions(struct rrig_peer *p, uint8_t type, const char *addr, u
     rrig_send(&w->rig, p, frame, tb_relay_sessions_put(frame, sizeof frame, type, &session, 1));
 }
 
+/* The server says that the session just registered is another client's. */
+static void expect_taken(struct rrig_peer *p, uint16_t port)
+{
+    static struct tb_endpoint taken[TB_RELAY_SESSIONS_MAX];
+
+    assert_int_equal(rrig_frame(&w->rig, p), TB_RELAY_TAKEN);
+    assert_int_equal(tb_relay_sessions_get(p->payload, p->payload_len, taken), 1);
+    assert_int_equal(taken[0].port, port);
+}
+
 /* The server has taken all that was sent before: it answers in order. */
 static void ping(struct rrig_peer *p)
 {
@@ -146,6 +157,58 @@ static void the_wish_of_all_clients_is_told(void **state)
     assert_false(w->rig.wanted_payload);
     assert_false(w->rig.wanted_registers);
     rrig_disconnect(&w->a);
+}
+
+static void join_with_targets(struct rrig_peer *p, uint8_t run, uint32_t count)
+{
+    rrig_hello(&w->hello, run);
+    w->hello.flags = TB_RELAY_WANT_REGISTER;
+    w->hello.target_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        w->hello.target[i] = (struct tb_endpoint){.port = (uint16_t) (80 + i)};
+    rrig_join(&w->rig, p, &w->hello);
+}
+
+static void targets_of_all_who_register_are_told_once(void **state)
+{
+    rrig_open(&w->rig, 1);
+    join_with_targets(&w->a, 1, 2);
+    assert_int_equal(w->rig.wanted_targets, 2);
+    join_with_targets(&w->b, 2, 3);
+    assert_int_equal(w->rig.wanted_targets, 3);
+    for (uint16_t i = 0; i < 3; i++)
+        assert_int_equal(w->rig.wanted_target[i].port, 80 + i);
+    rrig_disconnect(&w->a);
+    rrig_disconnect(&w->b);
+}
+
+static void one_who_registers_without_targets_wants_packets_from_anywhere(void **state)
+{
+    rrig_open(&w->rig, 1);
+    join_with_targets(&w->a, 1, 2);
+    join_with_targets(&w->b, 2, 0);
+    assert_true(w->rig.wanted_registers);
+    assert_int_equal(w->rig.wanted_targets, 0);
+    rrig_disconnect(&w->b);
+    while (figures()->clients == 2)
+        rrig_turn(&w->rig);
+    assert_int_equal(w->rig.wanted_targets, 2);
+    rrig_disconnect(&w->a);
+}
+
+static void a_client_is_answered_in_its_version(void **state)
+{
+    struct tb_relay_welcome welcome;
+
+    rrig_open(&w->rig, 1);
+    for (uint16_t version = TB_RELAY_VERSION_FIRST; version <= TB_RELAY_VERSION; version++) {
+        rrig_hello(&w->hello, (uint8_t) version);
+        w->hello.version = version;
+        rrig_join(&w->rig, &w->a, &w->hello);
+        assert_int_equal(tb_relay_welcome_get(w->a.payload, w->a.payload_len, &welcome), 0);
+        assert_int_equal(welcome.version, version);
+        rrig_disconnect(&w->a);
+    }
 }
 
 static void a_hello_may_come_byte_by_byte(void **state)
@@ -477,8 +540,10 @@ static void a_session_stays_with_who_registered_it_first(void **state)
     send_sessions(&w->a, TB_RELAY_REGISTER, "203.0.113.5", 4444);
     ping(&w->a);
     send_sessions(&w->b, TB_RELAY_REGISTER, "203.0.113.5", 4444);
+    expect_taken(&w->b, 4444);
     send_sessions(&w->b, TB_RELAY_UNREGISTER, "203.0.113.5", 4444);
     ping(&w->b);
+    assert_int_equal(figures()->taken, 1);
     rrig_lane_packet(&w->rig, "203.0.113.5", 4444, 0);
     expect_record_to(&w->a, 4444);
     rrig_disconnect(&w->a);
@@ -491,9 +556,114 @@ static void nobody_can_register_into_the_ranges_of_another(void **state)
     join(&w->a, 1, "198.18.0.0", 256, 0);
     join(&w->b, 2, NULL, 0, TB_RELAY_WANT_REGISTER);
     send_sessions(&w->b, TB_RELAY_REGISTER, "198.18.0.5", 4444);
-    ping(&w->b);
+    expect_taken(&w->b, 4444);
     rrig_lane_packet(&w->rig, "198.18.0.5", 4444, 0);
     expect_record_to(&w->a, 4444);
+    rrig_disconnect(&w->a);
+    rrig_disconnect(&w->b);
+}
+
+static void a_registered_session_comes_on_the_connection_that_registered_it(void **state)
+{
+    rrig_open(&w->rig, 1);
+    rrig_hello(&w->hello, 1);
+    w->hello.flags = TB_RELAY_WANT_REGISTER;
+    w->hello.connections = 2;
+    rrig_join(&w->rig, &w->a, &w->hello);
+    w->hello.connection = 1;
+    rrig_join(&w->rig, &w->b, &w->hello);
+    for (uint16_t port = 1; port <= 8; port++)
+        send_sessions(port % 2 ? &w->b : &w->a, TB_RELAY_REGISTER, "203.0.113.5", port);
+    ping(&w->a);
+    ping(&w->b);
+    for (uint16_t port = 1; port <= 8; port++)
+        rrig_lane_packet(&w->rig, "203.0.113.5", port, 0);
+    for (uint16_t port = 1; port <= 8; port++)
+        expect_record_to(port % 2 ? &w->b : &w->a, port);
+    rrig_disconnect(&w->a);
+    rrig_disconnect(&w->b);
+}
+
+static void unregistering_none_unregisters_all_of_the_connection(void **state)
+{
+    uint8_t frame[TB_RELAY_HEAD];
+
+    rrig_open(&w->rig, 1);
+    join(&w->a, 1, NULL, 0, TB_RELAY_WANT_REGISTER);
+    join(&w->b, 2, NULL, 0, TB_RELAY_WANT_REGISTER);
+    for (uint16_t port = 1; port <= 8; port++)
+        send_sessions(port == 8 ? &w->b : &w->a, TB_RELAY_REGISTER, "203.0.113.5", port);
+    rrig_send(&w->rig, &w->a, frame,
+              tb_relay_sessions_put(frame, sizeof frame, TB_RELAY_UNREGISTER, NULL, 0));
+    ping(&w->a);
+    ping(&w->b);
+    assert_int_equal(figures()->sessions, 1);
+    rrig_lane_packet(&w->rig, "203.0.113.5", 8, 0);
+    expect_record_to(&w->b, 8);
+    rrig_disconnect(&w->a);
+    rrig_disconnect(&w->b);
+}
+
+/* The target answers a SYN of 203.0.113.5: `flags`, on lane `lane`, `ago_us` before now. */
+static void answer(uint32_t lane, uint16_t port, uint8_t flags, uint64_t ago_us)
+{
+    struct tb_relay_lane *l = tb_relay_server_lane(w->rig.server, lane);
+    uint8_t packet[64];
+    uint32_t len = rrig_packet(packet, sizeof packet, "203.0.113.5", port, 0);
+
+    packet[33] = flags;
+    tb_relay_lane_begin(l);
+    tb_relay_lane_packet(l, packet, len, len, tb_clock_real_us() - ago_us);
+    tb_relay_lane_end(l);
+}
+
+static void an_answer_that_overtakes_its_registration_is_passed_on_with_it(void **state)
+{
+    rrig_open(&w->rig, 2);
+    join(&w->a, 1, NULL, 0, TB_RELAY_WANT_REGISTER);
+    answer(0, 1, TB_TCP_SYN | TB_TCP_ACK, 0);
+    answer(1, 2, TB_TCP_RST, 0);
+    assert_int_equal(figures()->unrouted, 2);
+    send_sessions(&w->a, TB_RELAY_REGISTER, "203.0.113.5", 2);
+    expect_record_to(&w->a, 2);
+    send_sessions(&w->a, TB_RELAY_REGISTER, "203.0.113.5", 1);
+    expect_record_to(&w->a, 1);
+    assert_int_equal(figures()->late, 2);
+    /* once, and from now on directly */
+    send_sessions(&w->a, TB_RELAY_REGISTER, "203.0.113.5", 1);
+    ping(&w->a);
+    answer(0, 1, TB_TCP_SYN | TB_TCP_ACK, 0);
+    expect_record_to(&w->a, 1);
+    rrig_disconnect(&w->a);
+}
+
+static void only_answers_to_syns_wait_for_a_registration_and_not_for_long(void **state)
+{
+    rrig_open(&w->rig, 1);
+    answer(0, 1, TB_TCP_SYN | TB_TCP_ACK, 0); /* nobody registers yet */
+    join(&w->a, 1, NULL, 0, TB_RELAY_WANT_REGISTER);
+    answer(0, 2, TB_TCP_ACK, 0);
+    answer(0, 3, TB_TCP_SYN, 0);
+    answer(0, 4, TB_TCP_SYN | TB_TCP_ACK, 1100000);
+    for (uint16_t port = 1; port <= 4; port++)
+        send_sessions(&w->a, TB_RELAY_REGISTER, "203.0.113.5", port);
+    ping(&w->a);
+    assert_true(rrig_is_silent(&w->rig, &w->a));
+    assert_int_equal(figures()->late, 0);
+    rrig_disconnect(&w->a);
+}
+
+static void an_early_answer_is_not_for_who_comes_second(void **state)
+{
+    rrig_open(&w->rig, 1);
+    join(&w->a, 1, NULL, 0, TB_RELAY_WANT_REGISTER);
+    join(&w->b, 2, NULL, 0, TB_RELAY_WANT_REGISTER);
+    answer(0, 1, TB_TCP_SYN | TB_TCP_ACK, 0);
+    send_sessions(&w->a, TB_RELAY_REGISTER, "203.0.113.5", 1);
+    expect_record_to(&w->a, 1);
+    send_sessions(&w->b, TB_RELAY_REGISTER, "203.0.113.5", 1);
+    expect_taken(&w->b, 1);
+    ping(&w->b);
     rrig_disconnect(&w->a);
     rrig_disconnect(&w->b);
 }
@@ -946,6 +1116,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_hello_is_answered_with_what_the_server_is),
         TEST(the_wish_of_all_clients_is_told),
+        TEST(targets_of_all_who_register_are_told_once),
+        TEST(one_who_registers_without_targets_wants_packets_from_anywhere),
+        TEST(a_client_is_answered_in_its_version),
         TEST(a_hello_may_come_byte_by_byte),
         TEST(another_version_is_refused_in_words),
         TEST(ranges_of_another_run_are_refused_with_its_name),
@@ -968,6 +1141,11 @@ int main(void)
         TEST(registered_sessions_are_routed_until_they_are_unregistered),
         TEST(a_session_stays_with_who_registered_it_first),
         TEST(nobody_can_register_into_the_ranges_of_another),
+        TEST(a_registered_session_comes_on_the_connection_that_registered_it),
+        TEST(unregistering_none_unregisters_all_of_the_connection),
+        TEST(an_answer_that_overtakes_its_registration_is_passed_on_with_it),
+        TEST(only_answers_to_syns_wait_for_a_registration_and_not_for_long),
+        TEST(an_early_answer_is_not_for_who_comes_second),
         TEST(sessions_end_with_their_connection),
         TEST(records_are_cut_behind_the_tcp_header),
         TEST(ipv6_records_are_cut_behind_the_tcp_header_too),

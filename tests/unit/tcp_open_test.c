@@ -281,7 +281,7 @@ static void simultaneous_open_is_refused(void **state)
     assert_int_equal(GIVE(r, .flags = SYN), 0);
     const struct tb_segment *s = &r->sent[r->sent_seen++].seg;
     assert_int_equal(s->flags, RST | ACK);
-    assert_int_equal(s->seq, 0);
+    assert_int_equal(s->seq, r->iss);
     assert_int_equal(s->ack, r->irs + 1);
     assert_int_equal(r->c.state, TB_TCP_SYN_SENT);
     EXPECT_NOTHING(r);

@@ -505,7 +505,7 @@ static const struct tb_segment *refused(struct rig *r, struct tb_segment seg)
     seg.sport = r->path.dport;
     seg.dport = r->path.sport;
     rig_skip_sent(r);
-    tb_tcp_refuse(&r->env, &seg, 0);
+    tb_tcp_refuse(&r->env, &seg, 0, 0);
     r->env.flush(&r->env);
     return r->sent_seen < r->sent_count ? &r->sent[r->sent_seen].seg : NULL;
 }
