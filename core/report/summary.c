@@ -197,10 +197,12 @@ void tb_report_summary(const struct tb_report_input *in, FILE *out)
 {
     struct tb_advice advice = {0};
 
-    fprintf(out, "tcpburn %s, module %s: %s in %s, %s played%s\n\n", in->version, in->module,
-            tb_text_number(in->stats->started, "session").s, tb_text_duration(in->duration_s).s,
-            tb_text_number(in->trace_sessions, "captured session").s,
-            in->interrupted ? " (interrupted)" : "");
+    fprintf(out, "%s %s, module %s: %s in %s", in->is_live ? "tcpcopy" : "tcpburn", in->version,
+            in->module, tb_text_number(in->stats->started, "session").s,
+            tb_text_duration(in->duration_s).s);
+    if (!in->is_live)
+        fprintf(out, ", %s played", tb_text_number(in->trace_sessions, "captured session").s);
+    fprintf(out, "%s\n\n", in->interrupted ? " (interrupted)" : "");
     print_counts(in, out);
     print_live(in, out);
     print_channel(&in->channel, out);
