@@ -619,6 +619,11 @@ void tb_live_close(struct tb_live *l)
     free(l);
 }
 
+uint64_t tb_live_script_bytes(const struct tb_live *l)
+{
+    return l->flows.drafting.bytes_in_use;
+}
+
 void tb_live_count(const struct tb_live *l, struct tb_trace *into)
 {
     for (uint32_t i = 0; i < l->trace.skip_count; i++) {

@@ -123,6 +123,9 @@ void tb_live_trim(struct tb_live *l, struct tb_user *u);
 /* How busy the thread was of late (1.0: a core), for max_cpu. */
 void tb_live_busy(struct tb_live *l, double share);
 
+/* What the scripts take now, for tests: 0 when nobody plays. */
+uint64_t tb_live_script_bytes(const struct tb_live *l);
+
 /* Add what was seen and not used to the counts of `into`. */
 void tb_live_count(const struct tb_live *l, struct tb_trace *into);
 
