@@ -72,6 +72,7 @@ struct tb_live_user {
     uint32_t flow;            /* 0: the live session has ended */
     uint32_t sibling;         /* the next replica of its session, or TB_LIVE_NOBODY */
     uint32_t older, newer;    /* sessions in the order of their beginning */
+    uint32_t leaving_bytes;   /* given up: what its end will give back, about */
     uint8_t client;           /* which endpoint of the key */
     uint8_t module;           /* of the script, when it was last looked at */
     bool is_listed;           /* `key` is in the table */
@@ -121,6 +122,9 @@ void tb_live_trim(struct tb_live *l, struct tb_user *u);
 
 /* How busy the thread was of late (1.0: a core), for max_cpu. */
 void tb_live_busy(struct tb_live *l, double share);
+
+/* What the scripts take now, for tests: 0 when nobody plays. */
+uint64_t tb_live_script_bytes(const struct tb_live *l);
 
 /* Add what was seen and not used to the counts of `into`. */
 void tb_live_count(const struct tb_live *l, struct tb_trace *into);
