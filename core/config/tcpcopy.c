@@ -261,8 +261,6 @@ static int validate(void *options, const uint8_t given[TB_OPTION_MAX], struct tb
         rc = check_recapture(&o->run, err);
     if (!rc)
         rc = check_localhost(o, err);
-    if (!rc && o->run.check && !o->run.client_count)
-        rc = tb_default_clients(&o->run, err); /* they stand for the live ones */
     if (!rc)
         rc = tb_options_validate_run(&tb_tcpcopy_set, &o->run, given, err);
     if (!rc && o->offline) {

@@ -20,6 +20,16 @@ static unsigned session_family(const struct tb_plan *p, uint32_t session)
     return family_of(&p->targets[p->sessions[session]->transfer].addr);
 }
 
+static int copy_targets(struct tb_plan *p, const struct tb_endpoint *targets, uint32_t count)
+{
+    p->targets = malloc(count * sizeof *p->targets);
+    if (!p->targets)
+        return -ENOMEM;
+    memcpy(p->targets, targets, count * sizeof *p->targets);
+    p->target_count = count;
+    return 0;
+}
+
 static int copy_ranges(struct tb_plan *p, const struct tb_plan_input *in)
 {
     for (unsigned f = 0; f < 2; f++) {
@@ -124,12 +134,8 @@ int tb_plan_init(struct tb_plan *p, const struct tb_plan_input *in, struct tb_er
     p->shards = in->shards ? in->shards : 1;
     p->workers = in->workers ? in->workers : 1;
     p->port_turn = (uint32_t) tb_rng_below(&rng, TB_PLAN_PORTS);
-    p->target_count = in->target_count;
-    p->targets = malloc(in->target_count * sizeof *p->targets);
-    if (!p->targets)
-        return tb_err_set(err, -ENOMEM, "out of memory");
-    memcpy(p->targets, in->targets, in->target_count * sizeof *p->targets);
-    if (copy_ranges(p, in) < 0 || rank_sessions(p) < 0)
+    if (copy_targets(p, in->targets, in->target_count) < 0 || copy_ranges(p, in) < 0 ||
+        rank_sessions(p) < 0)
         return tb_err_set(err, -ENOMEM, "out of memory");
     int rc = check_capacity(p, err);
     if (rc < 0)
@@ -137,6 +143,15 @@ int tb_plan_init(struct tb_plan *p, const struct tb_plan_input *in, struct tb_er
     if (place_users(p) < 0)
         return tb_err_set(err, -ENOMEM, "out of memory for %u users", p->users);
     return 0;
+}
+
+int tb_plan_init_live(struct tb_plan *p, const struct tb_endpoint *targets, uint32_t target_count,
+                      uint32_t workers)
+{
+    memset(p, 0, sizeof *p);
+    p->workers = workers;
+    p->shards = 1;
+    return copy_targets(p, targets, target_count);
 }
 
 void tb_plan_fini(struct tb_plan *p)

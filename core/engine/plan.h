@@ -76,6 +76,9 @@ struct tb_plan {
 /* 0; -ENOSPC with how many more addresses are needed; -EINVAL, -ENOMEM. Free in either case. */
 int tb_plan_init(struct tb_plan *p, const struct tb_plan_input *in, struct tb_err *err);
 void tb_plan_fini(struct tb_plan *p);
+/* A plan of no users: targets and workers for live sessions. 0 or -ENOMEM. */
+int tb_plan_init_live(struct tb_plan *p, const struct tb_endpoint *targets, uint32_t target_count,
+                      uint32_t workers);
 
 static inline const struct tb_script *tb_plan_script(const struct tb_plan *p, uint32_t user)
 {

@@ -29,10 +29,11 @@ enum tb_user_flags {
     TB_USER_RST_WHEN_ACKED = 1 << 4,
     TB_USER_HELD = 1 << 5, /* the hold is over */
     TB_USER_SERVER_FIN = 1 << 6,
-    TB_USER_FIN_SEEN = 1 << 7, /* the end was planned knowing of it */
-    TB_USER_LEFT = 1 << 8,     /* a held session that closes of its own accord … */
-    TB_USER_LOST = 1 << 9,     /* … or because the server wants it */
-    TB_USER_AGAIN = 1 << 10    /* the next play is a reconnect: module state is kept */
+    TB_USER_FIN_SEEN = 1 << 7,  /* the end was planned knowing of it */
+    TB_USER_LEFT = 1 << 8,      /* a held session that closes of its own accord … */
+    TB_USER_LOST = 1 << 9,      /* … or because the server wants it */
+    TB_USER_AGAIN = 1 << 10,    /* the next play is a reconnect: module state is kept */
+    TB_USER_FIN_WAITS = 1 << 11 /* live: the server's FIN, behind response bytes that are held */
 };
 
 #define TB_NEVER UINT64_MAX
@@ -63,6 +64,17 @@ struct tb_pending {
     bool is_patient;  /* it may take as long as the server likes */
 };
 
+/* Live: response bytes that came before the online server's answer is known, which they are to be
+ * compared with. FIFO per user. */
+enum { TB_HELD_BYTES = 2024, TB_HELD_MAX = 128 /* pieces per user; then they are not compared */ };
+struct tb_held {
+    uint32_t next; /* handle */
+    uint32_t len;
+    uint64_t seen_us;
+    uint32_t without_data; /* bytes that nobody wants to see */
+    uint8_t data[TB_HELD_BYTES];
+};
+
 /* The extension of a busy user. */
 struct tb_busy {
     struct tb_tcp_busy tcp;               /* first */
@@ -74,8 +86,10 @@ struct tb_busy {
     uint64_t give_up_us;                  /* connect or response timeout; 0: none */
     uint64_t quiet_us;                    /* when silence ends the response; 0: none */
     uint64_t last_data_us;
-    uint64_t start_us; /* SYN handed over */
-    uint64_t late_us;  /* open loop: how much later than planned it started */
+    uint64_t start_us;              /* SYN handed over */
+    uint64_t late_us;               /* open loop: how much later than planned it started */
+    uint32_t first_held, last_held; /* handles */
+    uint32_t held_count, held_bytes;
 };
 
 #endif

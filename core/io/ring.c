@@ -28,14 +28,14 @@ enum {
     BLOCK_BYTES = 64 << 10,
     SLOT_LEAST = 2048,
     SLOT_MOST = 16384,
-    QUEUE_BYTES = 64 << 20, /* long packets, as the kernel counts them */
-    LONG_MAX = TB_IO_IP_MAX + 40,
-    LONG_ROOM = 16 * (LONG_MAX + 1) /* long packets of one recv() */
+    QUEUE_BYTES = 64 << 20,      /* long packets, as the kernel counts them */
+    LONG_MAX = (512 << 10) + 40, /* BIG TCP; nearly all end at 64 KB */
+    LONG_ROOM = 4 * LONG_MAX     /* long packets of one recv() */
 };
 
 struct tb_ring {
     int fd;
-    struct ifreq device; /* its name; and its index when it was bound */
+    struct ifreq device; /* its name; and its index when it was bound (empty and 0: all) */
     uint8_t *memory;     /* [bytes] */
     uint32_t bytes, slot_bytes, slots;
     uint32_t next;      /* slot that will be filled next */
@@ -202,10 +202,17 @@ static int bind_device(struct tb_ring *r)
     return bind(r->fd, (struct sockaddr *) &addr, sizeof addr) < 0 ? -errno : 0;
 }
 
+int tb_ring_promiscuous(struct tb_ring *r, uint32_t ifindex)
+{
+    struct packet_mreq m = {.mr_ifindex = (int) ifindex, .mr_type = PACKET_MR_PROMISC};
+    return setsockopt(r->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &m, sizeof m) < 0 ? -errno : 0;
+}
+
 int tb_ring_follow(struct tb_ring *r)
 {
     struct ifreq now = r->device;
-    if (ioctl(r->fd, SIOCGIFINDEX, &now) < 0 || now.ifr_ifindex == r->device.ifr_ifindex)
+    if (!now.ifr_ifindex || ioctl(r->fd, SIOCGIFINDEX, &now) < 0 ||
+        now.ifr_ifindex == r->device.ifr_ifindex)
         return 0;
     r->device = now;
     int e = bind_device(r);
@@ -214,16 +221,34 @@ int tb_ring_follow(struct tb_ring *r)
 
 /* --- opening -------------------------------------------------------------------------------- */
 
-/* Slots that hold a full frame of the device. */
-static uint32_t slot_bytes_for(int fd, const char *device)
+static uint32_t mtu_of(int fd, const char *device)
 {
     struct ifreq r = {0};
-    uint32_t slot = SLOT_LEAST;
     memcpy(r.ifr_name, device, strnlen(device, sizeof r.ifr_name - 1));
-    if (ioctl(fd, SIOCGIFMTU, &r) == 0) {
-        while (slot < SLOT_MOST && slot < (uint32_t) r.ifr_mtu + 128)
-            slot *= 2;
+    return ioctl(fd, SIOCGIFMTU, &r) == 0 ? (uint32_t) r.ifr_mtu : 0;
+}
+
+/* Of all devices; loopback's says nothing of what passes it. */
+static uint32_t largest_mtu(int fd)
+{
+    uint32_t largest = 0;
+    struct if_nameindex *list = if_nameindex();
+    for (struct if_nameindex *i = list; i && i->if_index; i++) {
+        uint32_t mtu = mtu_of(fd, i->if_name);
+        if (mtu <= TB_IO_IP_MAX && mtu > largest)
+            largest = mtu;
     }
+    if (list)
+        if_freenameindex(list);
+    return largest;
+}
+
+/* Slots that hold a full frame of the device, or of all. */
+static uint32_t slot_bytes_for(int fd, const char *device)
+{
+    uint32_t mtu = device ? mtu_of(fd, device) : largest_mtu(fd), slot = SLOT_LEAST;
+    while (slot < SLOT_MOST && slot < mtu + 128)
+        slot *= 2;
     return slot;
 }
 
@@ -251,8 +276,8 @@ static int map(struct tb_ring *r)
 
 static int set_up(struct tb_ring *r, const char *device, uint32_t bytes, struct tb_err *err)
 {
-    uint32_t ifindex = if_nametoindex(device);
-    if (ifindex == 0)
+    uint32_t ifindex = device ? if_nametoindex(device) : 0;
+    if (device && ifindex == 0)
         return tb_err_set(err, -ENODEV, "there is no device %s to capture on", device);
     /* Without link header, and with no protocol yet: nothing comes before the filter is there. */
     r->fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -271,11 +296,13 @@ static int set_up(struct tb_ring *r, const char *device, uint32_t bytes, struct 
         e = tb_ring_filter(r, NULL, 0);
     if (e)
         return tb_err_set(err, e, "cannot make a capture ring: %s", strerror(-e));
-    memcpy(r->device.ifr_name, device, strnlen(device, IFNAMSIZ - 1));
+    if (device)
+        memcpy(r->device.ifr_name, device, strnlen(device, IFNAMSIZ - 1));
     r->device.ifr_ifindex = (int) ifindex;
     e = bind_device(r);
     if (e)
-        return tb_err_set(err, e, "cannot capture on %s: %s", device, strerror(-e));
+        return tb_err_set(err, e, "cannot capture on %s: %s", device ? device : "all devices",
+                          strerror(-e));
     return 0;
 }
 

@@ -54,6 +54,7 @@ struct tb_report_input {
     double cpu_s;
     uint64_t max_rss_bytes;
     struct tb_report_channel channel;
+    bool is_live; /* tcpcopy: stats->live counts */
     bool interrupted;
 };
 

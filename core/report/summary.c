@@ -84,6 +84,23 @@ static void print_counts(const struct tb_report_input *in, FILE *out)
     fputc('\n', out);
 }
 
+static void print_live(const struct tb_report_input *in, FILE *out)
+{
+    const struct tb_live_stats *s = &in->stats->live;
+    uint64_t shed = s->shed_memory + s->shed_cpu + s->shed_pairs;
+
+    if (!in->is_live)
+        return;
+    fprintf(out, "live       %s in %s", tb_text_number(s->sessions, "session").s,
+            tb_text_number(s->packets, "packet").s);
+    more(out, s->drops, "packets lost before they were read");
+    more(out, shed, "sessions shed");
+    more(out, in->stats->verdicts[TB_VERDICT_CAPTURE_HOLE], "sessions with a hole");
+    fprintf(out, "; sent %s later (p99 %s)\n",
+            tb_text_time(tb_histogram_quantile(&s->delay, 0.5)).s,
+            tb_text_time(tb_histogram_quantile(&s->delay, 0.99)).s);
+}
+
 static void print_channel(const struct tb_report_channel *c, FILE *out)
 {
     if (!c->servers)
@@ -185,6 +202,7 @@ void tb_report_summary(const struct tb_report_input *in, FILE *out)
             tb_text_number(in->trace_sessions, "captured session").s,
             in->interrupted ? " (interrupted)" : "");
     print_counts(in, out);
+    print_live(in, out);
     print_channel(&in->channel, out);
     print_latencies(in->stats, out);
     print_slowest(in, out);

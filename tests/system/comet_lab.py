@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Captures of comet clients, made on the spot, and the server whose pushes are counted. Used by
-comet.py and by bench/comet_soak."""
+comet.py and by bench/soak."""
 import json
 import sys
 
@@ -30,6 +30,6 @@ def record(l, name, kinds):
 
 def stop(server):
     """What the server counted, and its connections."""
-    last = server.stop().splitlines()[-1]
+    last = [x for x in server.stop().splitlines() if x.startswith("{")][-1]
     lines = server.jsonl.read_text().splitlines() if server.jsonl.exists() else []
     return json.loads(last), [json.loads(x) for x in lines]

@@ -4,7 +4,7 @@ SYSTEM_TESTS = \
 	%D%/replay_tun.py %D%/replay_local.py %D%/loss.py %D%/corruption.py %D%/many.py %D%/trouble.py \
 	%D%/hostile.py %D%/bad_input.py %D%/cli.py %D%/mysql.py %D%/comet.py \
 	%D%/three_hosts.py %D%/three_hosts_trouble.py %D%/check_three_hosts.py
-EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captures.py \
+EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/four.py %D%/recorder.py %D%/captures.py \
 	%D%/comet_client.py %D%/comet_lab.py \
 	tests/servers/comet.py tests/servers/connlog.py tests/servers/httpapp.py \
 	tests/servers/lineproto.py tests/servers/make-www.py tests/servers/nginx.conf.in \
@@ -15,6 +15,7 @@ EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/recorder.py %D%/captur
 
 SYSTEM_TESTS += %D%/registered.py %D%/intercept_capture.py %D%/intercept_process.py %D%/strangers.py
 SYSTEM_TESTS += %D%/lost_channel.py
+EXTRA_DIST += %D%/tcpcopy.py %D%/tcpcopy_protocols.py %D%/tcpcopy_harm.py
 SYSTEM_TESTS += %D%/tcpcopy_cli.py
 EXTRA_DIST += %D%/channel.py
 

@@ -54,8 +54,10 @@ def parse(packet):
 class Connection:
     """One connection as the server's host saw it."""
 
-    def __init__(self, client, port, isn):
-        self.client, self.client_port, self.port, self.isn = client, port[0], port[1], isn
+    def __init__(self, client, server, ports, isn):
+        self.client, self.server, self.isn = client, server, isn     # addresses as in the packets
+        self.client_port, self.port = ports
+        self.server_isns = set()
         self.pieces = {}          # offset in the stream -> bytes, the longest seen
         self.fin = None           # length of the stream, by the client's FIN
         self.end = 0              # highest offset the client sent, a FIN counted in
@@ -145,7 +147,7 @@ def connections(path, ports):
             key = (src, sport, dst, dport)
             c = live.get(key)
             if flags & SYN and not flags & ACK and (c is None or c.isn != seq):
-                c = live[key] = Connection(src, (sport, dport), seq)
+                c = live[key] = Connection(src, dst, (sport, dport), seq)
                 done.append(c)
             if c:
                 c.segment(seq, flags, payload)
@@ -153,6 +155,8 @@ def connections(path, ports):
             c = live.get((dst, dport, src, sport))
             if not c:
                 continue
+            if flags & SYN:
+                c.server_isns.add(seq)
             if flags & ACK:
                 n = c.offset(ack)
                 if flags & SYN and n == 0:

@@ -5,7 +5,7 @@
     target     198.18.0.2  fd00:18::2   the server; routes the client addresses to the assistant
     assistant  198.18.0.3  fd00:18::3   intercept; forwards nothing
 
-tools/lab makes it for people, the three_hosts*.py and check_three_hosts.py tests and bench/run for
+tools/lab makes it for people; the three_hosts*.py and check_three_hosts.py tests, bench/run and four.py for
 themselves. Clients come from tcpburn's default ranges or from 198.18.100.0/24.
 """
 import os

@@ -3,8 +3,8 @@
  * A pcap filter expression, compiled for packets that begin with their IP header. Apart from the
  * other filters because libpcap's headers and the kernel's have a struct of the same name.
  */
-#ifndef TB_INTERCEPT_EXPRESSION_H
-#define TB_INTERCEPT_EXPRESSION_H
+#ifndef TB_IO_EXPRESSION_H
+#define TB_IO_EXPRESSION_H
 
 #include <linux/filter.h>
 #include <stdbool.h>
@@ -13,7 +13,8 @@
 
 struct tb_expression; /* opaque */
 
-enum { TB_EXPRESSION_MAX = BPF_MAXINSNS - 16 }; /* instructions */
+/* Instructions; the rest is for what stands before them. */
+enum { TB_EXPRESSION_MAX = BPF_MAXINSNS - 96 };
 
 /* 0, or -EINVAL with libpcap's words and what else there may be to say. */
 int tb_expression_compile(const char *text, struct tb_expression **out, struct tb_err *err);

@@ -2,7 +2,7 @@
 /*
  * pcap filter expressions; see expression.h.
  */
-#include "intercept/expression.h"
+#include "io/expression.h"
 
 #include <errno.h>
 #include <pcap/pcap.h>
