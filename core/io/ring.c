@@ -13,7 +13,6 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -50,19 +49,17 @@ static struct tpacket2_hdr *slot_at(struct tb_ring *r, uint32_t i)
     return (struct tpacket2_hdr *) (r->memory + (size_t) i * r->slot_bytes);
 }
 
-static uint32_t slot_status(struct tpacket2_hdr *h)
+/* The kernel's headers declare no atomics: hence the compiler's own. */
+static uint32_t slot_status(const struct tpacket2_hdr *h)
 {
-    uint32_t status = *(volatile uint32_t *) &h->tp_status;
-    atomic_thread_fence(memory_order_acquire);
-    return status;
+    return __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE);
 }
 
 static void give_back(struct tb_ring *r)
 {
-    atomic_thread_fence(memory_order_release);
     for (; r->lent; r->lent--) {
         uint32_t i = (r->next + r->slots - r->lent) % r->slots;
-        *(volatile uint32_t *) &slot_at(r, i)->tp_status = TP_STATUS_KERNEL;
+        __atomic_store_n(&slot_at(r, i)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
     }
 }
 

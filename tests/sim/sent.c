@@ -295,8 +295,11 @@ static void check_again(struct conn *c, uint64_t from)
     bool by_sack =
         c->in_recovery && c->sacked.n > 0 && !is_timeout;   /* RFC 6675: as the pipe allows */
     bool goes_on = from > c->una && from < c->timeout_upto; /* behind a timeout */
-    if (from == c->una)
+    if (from == c->una) {
         c->rescue_us = now;
+        if (c->is_timer_unsure) /* perhaps this is the timeout */
+            c->timeout_upto = c->max;
+    }
     bool by_ack = c->hint_us == now || c->b.reneges || (c->in_recovery && c->sacked.n > 0);
     if (is_timeout && (by_ack || c->is_timer_unsure)) { /* which of them was it? */
         c->is_timer_unsure = true;
