@@ -96,8 +96,10 @@ static void configure(struct tb_copy *c)
     l->percent = o->percent;
     l->ramp_us = o->gradual ? RAMP_US : 0;
     l->no_wait = o->no_wait;
+    l->is_recorded = o->offline;
     l->idle_us = (uint64_t) (o->keepalive_s * 1e6);
-    l->memory_bytes = (o->memory_mb << 20) / c->run.workers;
+    /* A quarter is for tables, and for what is free in one place and needed in another. */
+    l->memory_bytes = (o->memory_mb << 20) / 4 * 3 / c->run.workers;
     l->users = slots_of(c);
     l->max_cpu = o->max_cpu / 100 / c->run.workers;
 }
