@@ -37,7 +37,7 @@ struct tb_live {
     uint64_t begin_us;
     uint64_t look_us;
     uint64_t leaving_bytes; /* of sessions given up in this turn */
-    uint32_t admitted; /* share of new sessions that max_cpu allows, of 10000 */
+    uint32_t admitted;      /* share of new sessions that max_cpu allows, of 10000 */
     bool is_over;
 };
 
@@ -479,7 +479,8 @@ static void take_packet(struct tb_live *l, const struct tb_tapped *p)
     if (p->wire_len > p->len && seg.payload_claimed < seg.payload_len + (p->wire_len - p->len))
         seg.payload_claimed = seg.payload_len + (p->wire_len - p->len);
     /* What we send ourselves, and what answers that. */
-    if (is_target(plan, &seg.dst, seg.dport) || is_target(plan, &seg.src, seg.sport))
+    if (!l->config->is_recorded &&
+        (is_target(plan, &seg.dst, seg.dport) || is_target(plan, &seg.src, seg.sport)))
         return;
     if (!is_mine(l, &seg))
         return;

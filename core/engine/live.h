@@ -43,6 +43,7 @@ struct tb_live_config {
     uint32_t percent;      /* of the sessions, 1 … 100 */
     uint64_t ramp_us;      /* within which the share grows to that */
     bool no_wait;          /* requests do not wait for responses */
+    bool is_recorded;      /* nothing of ours can pass by: what is of a target is a session, too */
     uint64_t idle_us;      /* a session without packets for so long is over; 0: never */
     uint64_t memory_bytes; /* per worker */
     uint32_t users;        /* slots per worker */

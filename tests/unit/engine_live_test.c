@@ -476,6 +476,31 @@ static void a_share_is_the_same_in_every_run(void **state)
     finish(two);
 }
 
+/* The captured server is the target itself. */
+static void to_the_same_server(struct live *l)
+{
+    tb_addr_parse("198.19.0.2", &l->targets[0].addr);
+    l->targets[0].port = 80;
+}
+
+static void to_the_same_server_recorded(struct live *l)
+{
+    to_the_same_server(l);
+    l->config.is_recorded = true;
+}
+
+static void what_goes_to_a_target_is_a_session_only_when_recorded(void **state)
+{
+    struct live *l = play_changed("http-short.pcap.gz", to_the_same_server);
+
+    (void) state;
+    assert_int_equal(l->server.count, 0);
+    finish(l);
+    l = play_changed("http-short.pcap.gz", to_the_same_server_recorded);
+    check_arrived(l, "http-short.pcap.gz");
+    finish(l);
+}
+
 static void refusing(struct live *l)
 {
     l->server.refuses = true;
@@ -517,6 +542,7 @@ int main(void)
         cmocka_unit_test(a_hole_ends_a_session_before_the_missing_bytes),
         cmocka_unit_test(every_replica_has_a_pair_of_its_own),
         cmocka_unit_test(a_share_is_the_same_in_every_run),
+        cmocka_unit_test(what_goes_to_a_target_is_a_session_only_when_recorded),
         cmocka_unit_test(a_target_that_refuses_costs_nothing_but_verdicts),
         cmocka_unit_test(sessions_are_given_up_before_memory_goes_beyond_its_limit),
     };
