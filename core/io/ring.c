@@ -21,7 +21,6 @@
 #include <unistd.h>
 #include "io/backend.h"
 #include "packet/view.h"
-#include "packet/wire.h"
 
 enum {
     BLOCK_BYTES = 64 << 10,
@@ -78,18 +77,6 @@ static uint8_t *take_long(struct tb_ring *r, uint32_t status, uint32_t *used, ui
     return at;
 }
 
-/* The length by the IP header, without Ethernet's padding; `came` where it says nothing (BIG TCP)
- * or is not there. */
-static uint32_t ip_length(const uint8_t *data, uint32_t len, uint32_t came)
-{
-    uint32_t claimed = 0;
-    if (len >= 6 && data[0] >> 4 == 4)
-        claimed = tb_get_be16(data + 2);
-    else if (len >= 6 && data[0] >> 4 == 6 && tb_get_be16(data + 4))
-        claimed = 40u + tb_get_be16(data + 4);
-    return claimed && claimed < came ? claimed : came;
-}
-
 /* Where neither a device nor the kernel has looked at the checksum, and the packet is whole. */
 static bool is_broken(const uint8_t *data, uint32_t len, uint32_t wire_len, uint32_t status)
 {
@@ -111,7 +98,7 @@ static bool take(struct tb_ring *r, struct tpacket2_hdr *h, uint32_t status, uin
         data = take_long(r, status, long_used, &len);
     if (!data)
         return false;
-    uint32_t wire_len = ip_length(data, len, h->tp_len);
+    uint32_t wire_len = tb_ip_length(data, len, h->tp_len);
     if (is_broken(data, len, wire_len, status))
         return false;
     *out = (struct tb_ring_packet){
