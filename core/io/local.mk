@@ -4,4 +4,4 @@ core_libtbcore_la_SOURCES += \
 	%D%/dump.c %D%/expression.c %D%/expression.h %D%/io.c %D%/io.h %D%/link.c %D%/mem.c %D%/netlink.c %D%/netlink.h \
 	%D%/nexthop.c %D%/nexthop.h %D%/overlap.c %D%/overlap.h %D%/pace.h %D%/prefix.c %D%/prefix.h \
 	%D%/raw.c %D%/ring.c %D%/ring.h %D%/steer.c %D%/steer.h %D%/tap.h %D%/tap_device.c %D%/tap_filter.c \
-	%D%/tap_filter.h %D%/tun.c
+	%D%/tap_filter.h %D%/tun.c %D%/xdp.c %D%/xdp.h
