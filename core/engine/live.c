@@ -207,6 +207,7 @@ static bool begin_one(struct tb_live *l, struct tb_script *s, uint32_t flow)
     lu->flow = flow;
     lu->module = s->module;
     lu->is_taken = true;
+    lu->done = NULL;
     lu->sibling = s->number;
     s->number = slot;
     link_newest(l, slot);
@@ -359,13 +360,33 @@ void tb_live_retire(struct tb_live *l, struct tb_user *u)
     lu->flow = 0;
 }
 
+/* The first request of the script that a replica may still need; NULL: not known. */
+static const struct tb_request *first_needed(const struct tb_live *l, const struct tb_script *s)
+{
+    for (const struct tb_request *r = tb_script_first(s); r; r = tb_script_next(r)) {
+        for (uint32_t slot = s->number; slot != TB_LIVE_NOBODY; slot = l->users[slot].sibling) {
+            const struct tb_request *done = l->users[slot].done;
+            if (!done || done == r)
+                return done;
+        }
+    }
+    return NULL;
+}
+
 void tb_live_trim(struct tb_live *l, struct tb_user *u)
 {
     struct tb_live_user *lu = &l->users[tb_user_index(l->w, u)];
+    const struct tb_request *first = tb_script_first(lu->script), *keep;
 
-    if (l->config->replicas == 1 && u->sent && u->sent->index % TRIM_EVERY == 0 &&
-        !tb_user_module(l->w, u)->holds && tb_script_first(lu->script) != u->sent)
-        tb_flows_trim(&l->flows, lu->flow, lu->script, u->sent);
+    if (!u->sent || u->sent == first || tb_user_module(l->w, u)->holds)
+        return;
+    uint32_t passed = u->sent->index - first->index; /* 0: one that goes on and on */
+    if (passed > 0 && passed < TRIM_EVERY)
+        return;
+    lu->done = u->sent;
+    keep = first_needed(l, lu->script);
+    if (keep && keep != first)
+        tb_flows_trim(&l->flows, lu->flow, lu->script, keep);
 }
 
 /* --- limits ---------------------------------------------------------------------------------- */
@@ -606,10 +627,13 @@ void tb_live_close(struct tb_live *l)
     if (!l)
         return;
     if (l->flows.table.slots) {
-        /* Drafts hold memory of their own; nobody plays any more. */
+        /* Drafts hold memory of their own, notes may; nobody plays any more. */
         l->flows.follower = &nobody;
         tb_flows_finish(&l->flows);
     }
+    for (uint32_t i = 0; l->users && i < l->config->users; i++)
+        if (l->users[i].is_taken && l->users[i].script->number == i)
+            tb_drafting_free_script(&l->flows.drafting, l->users[i].script);
     tb_flows_fini(&l->flows);
     tb_fragments_fini(&l->fragments);
     tb_live_pairs_fini(&l->pairs);
