@@ -381,7 +381,7 @@ void tb_live_trim(struct tb_live *l, struct tb_user *u)
     if (!u->sent || u->sent == first || tb_user_module(l->w, u)->holds)
         return;
     uint32_t passed = u->sent->index - first->index; /* 0: one that goes on and on */
-    if (passed > 0 && passed < TRIM_EVERY)
+    if (passed > 0 && passed < TRIM_EVERY && !(u->sent->flags & TB_REQ_CONTINUED))
         return;
     lu->done = u->sent;
     keep = first_needed(l, lu->script);
