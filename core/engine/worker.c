@@ -422,25 +422,13 @@ static void arm(struct tb_worker *w, struct tb_user *u)
     tb_wheel_set(&w->wheel, i, tick);
 }
 
-/* Has everything arrived of a request that goes on, with nothing else outstanding? */
-static bool has_arrived_so_far(const struct tb_worker *w, const struct tb_user *u)
-{
-    const struct tb_busy *b = tb_user_busy(w, u);
-    const struct tb_pending *p = b ? tb_pending_at(w, b->first_pending) : NULL;
-
-    return p && p->next == 0 && p->request && p->request == u->sent &&
-           (u->sent->flags & TB_REQ_CONTINUED) && tb_tcp_is_acked(&w->tcp, &u->tcp);
-}
-
 /* Give back what is not needed any more of a live session. */
 static void settle_live(struct tb_worker *w, struct tb_user *u)
 {
-    if (u->tcp.busy && !has_arrived_so_far(w, u))
-        return;
-    if (u->phase == TB_PHASE_IDLE && u->due_us == TB_NEVER)
-        tb_live_retire(w->live, u);
-    else if (u->phase == TB_PHASE_PLAYING)
+    if (u->phase == TB_PHASE_PLAYING)
         tb_live_trim(w->live, u);
+    else if (u->phase == TB_PHASE_IDLE && u->due_us == TB_NEVER && !u->tcp.busy)
+        tb_live_retire(w->live, u);
 }
 
 /* Send what `u` has to send, start its next play if that is due, set its timer. */
