@@ -12,10 +12,10 @@ noinst_PROGRAMS += bench/pace
 bench_pace_SOURCES = %D%/pace.c
 bench_pace_CFLAGS = $(AM_CFLAGS)
 
-noinst_PROGRAMS += bench/io_bench
-bench_io_bench_SOURCES = %D%/io_bench.c
-bench_io_bench_CFLAGS = $(AM_CFLAGS)
-bench_io_bench_LDADD = core/libtbcore.la
+noinst_PROGRAMS += bench/blast
+bench_blast_SOURCES = %D%/blast.c
+bench_blast_CFLAGS = $(AM_CFLAGS)
+bench_blast_LDADD = core/libtbcore.la
 
 EXTRA_DIST += %D%/README.md %D%/baseline.json %D%/compare %D%/figures.py %D%/million \
 	%D%/run %D%/soak %D%/tcpcopy %D%/workloads.py

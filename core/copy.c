@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "io/tap.h"
 #include "relay/client.h"
+#include "trace/tap_file.h"
 
 enum {
     SLOTS_PER_MB = 256, /* a session that is kept busy has some 4 KB */
@@ -96,8 +97,10 @@ static void configure(struct tb_copy *c)
     l->percent = o->percent;
     l->ramp_us = o->gradual ? RAMP_US : 0;
     l->no_wait = o->no_wait;
+    l->is_recorded = o->offline;
     l->idle_us = (uint64_t) (o->keepalive_s * 1e6);
-    l->memory_bytes = (o->memory_mb << 20) / c->run.workers;
+    /* A quarter is for tables, and for what is free in one place and needed in another. */
+    l->memory_bytes = (o->memory_mb << 20) / 4 * 3 / c->run.workers;
     l->users = slots_of(c);
     l->max_cpu = o->max_cpu / 100 / c->run.workers;
 }
@@ -156,6 +159,26 @@ static int open_devices(struct tb_copy *c, struct tb_err *err)
     return tb_tap_devices_open(&s, c->taps, err);
 }
 
+/* Every worker reads them all and takes its own sessions. */
+static int open_files(struct tb_copy *c, struct tb_err *err)
+{
+    const struct tb_tcpcopy_options *o = c->options;
+    const struct tb_tap_files_setup s = {
+        .files = (const char *const *) o->run.pcaps.item,
+        .file_count = o->run.pcaps.count,
+        .filter = o->run.filter,
+        .accelerate = o->offline_accelerate,
+        .gap_ms = o->offline_gap_ms,
+        .loops = o->offline_loops,
+        .start_us = tb_clock_real_us(),
+    };
+    int rc = 0;
+
+    for (uint32_t w = 0; w < c->run.workers && rc == 0; w++)
+        rc = tb_tap_files_open(&s, &c->taps[w], err);
+    return rc;
+}
+
 static void announce(struct tb_io *rx, const struct tb_addr *client, uint16_t port, bool wanted)
 {
     if (wanted)
@@ -175,8 +198,7 @@ int tb_copy_open(struct tb_copy *c, struct tb_err *err)
     c->taps = calloc(c->run.workers, sizeof *c->taps);
     if (!c->taps)
         return tb_err_set(err, -ENOMEM, "out of memory");
-    int rc = c->options->offline ? tb_err_set(err, -EINVAL, "--offline comes later")
-                                 : open_devices(c, err);
+    int rc = c->options->offline ? open_files(c, err) : open_devices(c, err);
     c->live.taps = c->taps;
     if (rc == 0)
         rc = tb_replay_open(&c->run, err);

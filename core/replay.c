@@ -368,6 +368,7 @@ static void on_progress(void *ctx, const struct tb_engine_progress *p)
         .failed = tb_stats_failed(t),
         .mismatched = t->requests_mismatched,
         .requests_per_s = (double) s->requests_sent,
+        .endless = r->live && !r->config.duration_us,
         .p50_us = tb_histogram_quantile(&s->response, 0.50),
         .p99_us = tb_histogram_quantile(&s->response, 0.99),
     };

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include "check/check.h"
 #include "copy.h"
 #include "process/process.h"
 #include "program.h"
@@ -31,6 +32,13 @@ static int play(const struct tb_tcpcopy_options *o, const char *command, struct 
     return rc;
 }
 
+static int check(const struct tb_options *o, struct tb_err *err)
+{
+    if (o->client_count == 0)
+        return tb_check_live_run(o, NULL, 0, stdout, err);
+    return tb_check_run(o, stdout, err);
+}
+
 int main(int argc, char **argv)
 {
     struct tb_tcpcopy_options options;
@@ -47,7 +55,9 @@ int main(int argc, char **argv)
     } else if (rc == 0) {
         tb_program_catch_signals();
         rc = tb_program_settle_in(&options.run, &err);
-        if (rc == 0)
+        if (rc == 0 && options.run.check)
+            rc = status = check(&options.run, &err);
+        else if (rc == 0)
             rc = status = play(&options, command ? command : "", &err);
     }
     if (rc < 0) {

@@ -80,8 +80,6 @@ static void *run_worker(void *arg)
     struct tb_worker *w = t->worker;
     struct busy busy = {tb_clock_mono_us(), tb_clock_thread_cpu_us()};
 
-    if (w->live)
-        w->io->also_fd = w->config->live->taps[w->index]->fd;
     while (!tb_worker_is_done(w)) {
         tb_worker_stop(w, (enum tb_stop) atomic_load_explicit(&t->stop, memory_order_relaxed));
         bool more = tb_worker_tick(w, tb_clock_mono_us(), tb_clock_real_us());
@@ -95,6 +93,8 @@ static void *run_worker(void *arg)
             continue;
         uint64_t now = tb_clock_mono_us(), next = tb_worker_next_us(w);
         uint64_t sleep_us = next > now ? next - now : 0;
+        if (w->live) /* which may be another, or none, now that the tap was asked */
+            w->io->also_fd = w->config->live->taps[w->index]->fd;
         tb_io_wait(w->io, sleep_us < POLL_US ? sleep_us : POLL_US);
     }
     /* Not into the copy: the reporter may be reading it. */

@@ -36,7 +36,8 @@ struct tb_live {
     uint32_t oldest, newest; /* taken slots in the order of their beginning */
     uint64_t begin_us;
     uint64_t look_us;
-    uint32_t admitted; /* share of new sessions that max_cpu allows, of 10000 */
+    uint64_t leaving_bytes; /* of sessions given up in this turn */
+    uint32_t admitted;      /* share of new sessions that max_cpu allows, of 10000 */
     bool is_over;
 };
 
@@ -344,6 +345,8 @@ void tb_live_retire(struct tb_live *l, struct tb_user *u)
     unlink_sibling(l, slot);
     unlink_slot(l, slot);
     lu->is_taken = false;
+    l->leaving_bytes -= lu->leaving_bytes;
+    lu->leaving_bytes = 0;
     lu->script = &l->nobody[s->transfer];
     u->sent = NULL;
     give_slot(l, slot);
@@ -382,23 +385,35 @@ static bool is_unplayed(const struct tb_worker *w, const struct tb_user *u)
            (u->sent ? tb_script_next(u->sent) : tb_script_first(s)) != NULL;
 }
 
-/* Give up the oldest sessions that are not played up to now; then the oldest of all. */
+static void give_up(struct tb_live *l, uint32_t slot)
+{
+    struct tb_live_user *lu = &l->users[slot];
+    uint64_t bytes = lu->script->client_bytes;
+
+    lu->leaving_bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t) bytes;
+    l->leaving_bytes += lu->leaving_bytes;
+    l->w->stats.live.shed_memory++;
+    tb_verdict_set(l->w, user_at(l, slot), TB_VERDICT_SHED);
+}
+
+/* Give up the oldest sessions that are not played up to now; then the oldest of all. What they have
+ * is given back when the turn ends. */
 static void keep_memory(struct tb_live *l)
 {
+    uint64_t most = l->config->memory_bytes + l->leaving_bytes;
+
     for (unsigned pass = 0; pass < 2; pass++) {
         uint32_t slot = l->oldest, next;
-        uint64_t most = l->config->memory_bytes, used = memory_in_use(l);
-        for (unsigned n = 0; n < SHED_MAX && used > most && slot != TB_LIVE_NOBODY; slot = next) {
+        for (unsigned n = 0; n < SHED_MAX && slot != TB_LIVE_NOBODY; slot = next) {
             struct tb_user *u = user_at(l, slot);
+            if (memory_in_use(l) <= most)
+                return;
             next = l->users[slot].newer;
             if (u->phase == TB_PHASE_IDLE || (pass == 0 && !is_unplayed(l->w, u)))
                 continue;
-            tb_verdict_set(l->w, u, TB_VERDICT_SHED);
-            l->w->stats.live.shed_memory++;
+            give_up(l, slot);
+            most = l->config->memory_bytes + l->leaving_bytes;
             n++;
-            used -= used < l->users[slot].script->client_bytes
-                        ? used
-                        : l->users[slot].script->client_bytes;
         }
     }
 }
@@ -464,10 +479,14 @@ static void take_packet(struct tb_live *l, const struct tb_tapped *p)
     if (p->wire_len > p->len && seg.payload_claimed < seg.payload_len + (p->wire_len - p->len))
         seg.payload_claimed = seg.payload_len + (p->wire_len - p->len);
     /* What we send ourselves, and what answers that. */
-    if (is_target(plan, &seg.dst, seg.dport) || is_target(plan, &seg.src, seg.sport))
+    if (!l->config->is_recorded &&
+        (is_target(plan, &seg.dst, seg.dport) || is_target(plan, &seg.src, seg.sport)))
         return;
-    if (is_mine(l, &seg))
-        tb_flows_segment(&l->flows, &seg, p->time_us);
+    if (!is_mine(l, &seg))
+        return;
+    tb_flows_segment(&l->flows, &seg, p->time_us);
+    if (memory_in_use(l) > l->config->memory_bytes + l->leaving_bytes)
+        keep_memory(l);
 }
 
 static void look_around(struct tb_live *l)
@@ -476,7 +495,6 @@ static void look_around(struct tb_live *l)
 
     l->look_us = w->tcp.now_us + LOOK_US;
     tb_flows_tick(&l->flows, w->tcp.real_us);
-    keep_memory(l);
     w->stats.live.memory_bytes = memory_in_use(l);
     w->stats.live.drops = tb_tap_drops(l->tap);
 }
@@ -600,6 +618,11 @@ void tb_live_close(struct tb_live *l)
     free(l->free);
     free(l->nobody);
     free(l);
+}
+
+uint64_t tb_live_script_bytes(const struct tb_live *l)
+{
+    return l->flows.drafting.bytes_in_use;
 }
 
 void tb_live_count(const struct tb_live *l, struct tb_trace *into)

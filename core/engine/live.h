@@ -43,6 +43,7 @@ struct tb_live_config {
     uint32_t percent;      /* of the sessions, 1 … 100 */
     uint64_t ramp_us;      /* within which the share grows to that */
     bool no_wait;          /* requests do not wait for responses */
+    bool is_recorded;      /* nothing of ours can pass by: what is of a target is a session, too */
     uint64_t idle_us;      /* a session without packets for so long is over; 0: never */
     uint64_t memory_bytes; /* per worker */
     uint32_t users;        /* slots per worker */
@@ -72,6 +73,7 @@ struct tb_live_user {
     uint32_t flow;            /* 0: the live session has ended */
     uint32_t sibling;         /* the next replica of its session, or TB_LIVE_NOBODY */
     uint32_t older, newer;    /* sessions in the order of their beginning */
+    uint32_t leaving_bytes;   /* given up: what its end will give back, about */
     uint8_t client;           /* which endpoint of the key */
     uint8_t module;           /* of the script, when it was last looked at */
     bool is_listed;           /* `key` is in the table */
@@ -121,6 +123,9 @@ void tb_live_trim(struct tb_live *l, struct tb_user *u);
 
 /* How busy the thread was of late (1.0: a core), for max_cpu. */
 void tb_live_busy(struct tb_live *l, double share);
+
+/* What the scripts take now, for tests: 0 when nobody plays. */
+uint64_t tb_live_script_bytes(const struct tb_live *l);
 
 /* Add what was seen and not used to the counts of `into`. */
 void tb_live_count(const struct tb_live *l, struct tb_trace *into);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/large.h"
 #include "base/rng.h"
 #include "io/backends.h"
 
@@ -102,9 +103,15 @@ static int check_capacity(struct tb_plan *p, struct tb_err *err)
 
 static int place_users(struct tb_plan *p)
 {
-    p->place = malloc((size_t) p->users * sizeof *p->place);
     p->worker_users = calloc(p->workers, sizeof *p->worker_users);
-    if (!p->place || !p->worker_users)
+    if (!p->worker_users)
+        return -ENOMEM;
+    if (p->workers == 1 && p->shards == 1) {
+        p->worker_users[0] = p->users;
+        return 0;
+    }
+    p->place = tb_large_new(p->users, sizeof *p->place);
+    if (!p->place)
         return -ENOMEM;
     for (uint32_t u = 0; u < p->users; u++) {
         if (u % p->shards == p->shard)
@@ -194,11 +201,12 @@ static int64_t address_index(const struct tb_plan_family *f, const struct tb_add
 /* The user's place among the pairs of its family. */
 static uint64_t pair_of(const struct tb_plan *p, uint32_t user, unsigned *family)
 {
-    uint32_t session = user % p->session_count;
-
-    *family = session_family(p, session);
-    if (!p->rank)
+    if (!p->rank) {
+        *family = p->family[0].sessions == 0;
         return user;
+    }
+    uint32_t session = user % p->session_count;
+    *family = session_family(p, session);
     return (uint64_t) (user / p->session_count) * p->family[*family].sessions + p->rank[session];
 }
 

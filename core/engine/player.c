@@ -34,6 +34,9 @@ void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
     struct tb_tcp_syn syn = tb_worker_syn(w, u);
     uint64_t *timer = tb_worker_module_due(w, u);
 
+    /* The play before may have ended in this very turn: its last ACK is still to go out. */
+    tb_user_path(w, u, &path);
+    tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
     w->half_closed -= u->tcp.state != TB_TCP_CLOSED && u->tcp.state != TB_TCP_TIME_WAIT;
     if (u->plays++ > 0 && !w->live)
         take_next_pair(w, u);

@@ -7,7 +7,6 @@
 #define TB_ENGINE_USER_H
 
 #include <stdint.h>
-#include "base/wheel.h"
 #include "module.h"
 #include "tcp/tcp.h"
 #include "trace/script.h"
@@ -39,9 +38,9 @@ enum tb_user_flags {
 #define TB_NEVER UINT64_MAX
 
 struct tb_user {
-    struct tb_tcp tcp; /* owner: the user's number in the plan */
-    struct tb_wheel_node timer;
+    struct tb_tcp tcp;             /* owner: the user's number in the plan */
     uint32_t plays;                /* begun */
+    uint32_t session;              /* the captured one that it plays */
     const struct tb_request *sent; /* last request taken from the script; NULL: none yet */
     uint64_t due_us;               /* of the next request, end, hold or play; TB_NEVER: none */
     uint32_t responses;            /* complete in this play, a greeting included */
@@ -50,8 +49,9 @@ struct tb_user {
     uint8_t generation; /* which of its address pairs it uses now */
 };
 
-_Static_assert(sizeof(struct tb_user) + sizeof(uint32_t) <= 128,
-               "an idle user costs at most 128 bytes, its place in the plan included");
+enum { TB_USER_ELSEWHERE = 8 + 5 + 4 }; /* bytes: timer, and place in it and in the plan */
+_Static_assert(sizeof(struct tb_user) + TB_USER_ELSEWHERE <= 128,
+               "an idle user costs at most 128 bytes");
 
 /* A response that is expected. FIFO per user. */
 struct tb_pending {

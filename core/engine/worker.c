@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/large.h"
 
 enum {
     RCV_WND = 1 << 20,          /* receive window announced; responses are consumed as they come */
@@ -105,9 +106,8 @@ static int make_slots(struct tb_worker *w)
     for (uint32_t i = 0; w->users && i < w->user_count; i++) {
         w->users[i].tcp.owner = i;
         w->users[i].due_us = TB_NEVER;
-        tb_wheel_node_init(&w->users[i].timer);
     }
-    return w->users ? 0 : -ENOMEM;
+    return w->users ? tb_wheel_init(&w->wheel, w->user_count, w->begin_us) : -ENOMEM;
 }
 
 static int make_users(struct tb_worker *w)
@@ -118,15 +118,15 @@ static int make_users(struct tb_worker *w)
         return make_slots(w);
 
     w->user_count = plan->worker_users[w->index];
-    w->users = calloc(w->user_count ? w->user_count : 1, sizeof *w->users);
-    if (!w->users)
+    w->users = tb_large_new(w->user_count ? w->user_count : 1, sizeof *w->users);
+    if (!w->users || tb_wheel_init(&w->wheel, w->user_count, w->begin_us) < 0)
         return -ENOMEM;
     for (uint32_t id = plan->shard, i = 0; i < w->user_count; id += plan->shards) {
         if (tb_plan_worker(plan, id) != w->index)
             continue;
         w->users[i].tcp.owner = id;
+        w->users[i].session = id % plan->session_count;
         w->users[i].due_us = TB_NEVER;
-        tb_wheel_node_init(&w->users[i].timer);
         i++;
     }
     if (!w->config->open_loop)
@@ -192,8 +192,6 @@ int tb_worker_init(struct tb_worker *w, const struct tb_engine_config *config, s
     w->tcp.release = release;
     if (make_users(w) < 0 || make_module_state(w) < 0)
         return tb_err_set(err, -ENOMEM, "out of memory for %u users", w->user_count);
-    if (w->user_count > 0)
-        tb_wheel_init(&w->wheel, &w->users[0].timer, sizeof w->users[0], begin_us);
     w->arrivals_over = w->user_count == 0;
     if (!config->live)
         return 0;
@@ -213,6 +211,7 @@ void tb_worker_fini(struct tb_worker *w)
     tb_pool_fini(&w->held);
     tb_pool_fini(&w->module_busy);
     free(w->users);
+    tb_wheel_fini(&w->wheel);
     free(w->free_users);
     free(w->module_state);
     free(w->scratch);
@@ -417,9 +416,10 @@ static void arm(struct tb_worker *w, struct tb_user *u)
     if (tick == 0)
         return;
     /* One armed too early only looks again; moving it at every packet would cost more. */
-    if (tb_wheel_is_armed(&u->timer) && (int32_t) (u->timer.due - tick) <= 0)
+    uint32_t i = tb_user_index(w, u);
+    if (tb_wheel_is_armed(&w->wheel, i) && (int32_t) (tb_wheel_due(&w->wheel, i) - tick) <= 0)
         return;
-    tb_wheel_set(&w->wheel, tb_user_index(w, u), tick);
+    tb_wheel_set(&w->wheel, i, tick);
 }
 
 /* Give back what is not needed any more of a live session. */
@@ -437,8 +437,10 @@ static void settle_live(struct tb_worker *w, struct tb_user *u)
 static void settle(struct tb_worker *w, struct tb_user *u)
 {
     struct tb_tcp_path path;
-    struct tb_tcp_syn syn = tb_worker_syn(w, u);
+    struct tb_tcp_syn syn = {0};
 
+    if (u->tcp.state == TB_TCP_SYN_SENT)
+        syn = tb_worker_syn(w, u);
     tb_user_path(w, u, &path);
     tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
     if (u->phase == TB_PHASE_IDLE && u->due_us <= w->tcp.now_us) {
@@ -446,6 +448,7 @@ static void settle(struct tb_worker *w, struct tb_user *u)
         u->due_us = TB_NEVER;
         if (w->stop == TB_STOP_NONE) {
             tb_player_start(w, u, 0);
+            syn = tb_worker_syn(w, u);
             tb_user_path(w, u, &path);
             tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
         }
@@ -462,26 +465,20 @@ static void settle(struct tb_worker *w, struct tb_user *u)
     arm(w, u);
 }
 
-static uint32_t take_packets(struct tb_worker *w)
-{
-    uint32_t n = tb_io_recv(w->io, w->packets, TB_WORKER_BATCH);
-
-    w->stats.packets_received += n;
-    w->tcp.is_behind = n == TB_WORKER_BATCH;
-    for (uint32_t i = 0; i < n; i++)
-        tb_input_packet(w, &w->packets[i]);
-    return n;
-}
-
+/* All that are due first, so that their records are on the way while the earlier ones' are used. */
 static uint32_t take_timers(struct tb_worker *w)
 {
-    uint32_t n = 0, i;
+    uint32_t due[TB_WORKER_BATCH], n = 0;
 
-    for (; n < TB_WORKER_BATCH && w->user_count > 0; n++) {
-        i = tb_wheel_pop(&w->wheel, w->tcp.now_us);
+    while (n < TB_WORKER_BATCH && w->user_count > 0) {
+        uint32_t i = tb_wheel_pop(&w->wheel, w->tcp.now_us);
         if (i == TB_WHEEL_NONE)
             break;
-        struct tb_user *u = &w->users[i];
+        tb_user_prefetch(&w->users[i]);
+        due[n++] = i;
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        struct tb_user *u = &w->users[due[k]];
         tb_worker_touch(w, u);
         unsigned events = tb_tcp_timer(&w->tcp, &u->tcp);
         if (events)
@@ -495,7 +492,7 @@ bool tb_worker_tick(struct tb_worker *w, uint64_t now_us, uint64_t real_us)
 {
     w->tcp.now_us = now_us;
     w->tcp.real_us = real_us;
-    uint32_t packets = take_packets(w);
+    uint32_t packets = tb_worker_input(w);
     w->seen_us = now_us;
     bool live_more = w->live && tb_live_take(w->live);
     uint32_t timers = take_timers(w);

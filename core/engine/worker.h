@@ -110,7 +110,7 @@ static inline const struct tb_script *tb_user_script(const struct tb_worker *w,
 {
     if (w->live)
         return w->live_users[u - w->users].script;
-    return tb_plan_script(w->config->plan, u->tcp.owner);
+    return w->config->plan->sessions[u->session];
 }
 static inline uint32_t tb_user_index(const struct tb_worker *w, const struct tb_user *u)
 {
@@ -129,6 +129,15 @@ static inline bool tb_user_goes_on(const struct tb_worker *w, const struct tb_us
 static inline struct tb_pending *tb_pending_at(const struct tb_worker *w, uint32_t handle)
 {
     return handle ? tb_pool_at(&w->pendings, handle) : NULL;
+}
+/* The record is going to be used soon. */
+static inline void tb_user_prefetch(const struct tb_user *u)
+{
+    const char *record = (const char *) u;
+
+    __builtin_prefetch(record, 1);
+    __builtin_prefetch(record + 64, 1);
+    __builtin_prefetch(record + sizeof *u - 1, 1);
 }
 /* Addresses and ports that `u` uses now. */
 static inline void tb_user_path(const struct tb_worker *w, const struct tb_user *u,
@@ -152,8 +161,8 @@ struct tb_tcp_syn tb_worker_syn(const struct tb_worker *w, const struct tb_user 
  * after that delay; -1: no. */
 void tb_worker_play_over(struct tb_worker *w, struct tb_user *u, int64_t again_us);
 
-/* input.c: a packet that was received */
-void tb_input_packet(struct tb_worker *w, const struct tb_packet *packet);
+/* input.c: take what has come; the number of packets */
+uint32_t tb_worker_input(struct tb_worker *w);
 
 /* player.c: the life of a session */
 void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us);

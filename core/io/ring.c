@@ -13,7 +13,6 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -22,7 +21,6 @@
 #include <unistd.h>
 #include "io/backend.h"
 #include "packet/view.h"
-#include "packet/wire.h"
 
 enum {
     BLOCK_BYTES = 64 << 10,
@@ -50,19 +48,17 @@ static struct tpacket2_hdr *slot_at(struct tb_ring *r, uint32_t i)
     return (struct tpacket2_hdr *) (r->memory + (size_t) i * r->slot_bytes);
 }
 
-static uint32_t slot_status(struct tpacket2_hdr *h)
+/* The kernel's headers declare no atomics: hence the compiler's own. */
+static uint32_t slot_status(const struct tpacket2_hdr *h)
 {
-    uint32_t status = *(volatile uint32_t *) &h->tp_status;
-    atomic_thread_fence(memory_order_acquire);
-    return status;
+    return __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE);
 }
 
 static void give_back(struct tb_ring *r)
 {
-    atomic_thread_fence(memory_order_release);
     for (; r->lent; r->lent--) {
         uint32_t i = (r->next + r->slots - r->lent) % r->slots;
-        *(volatile uint32_t *) &slot_at(r, i)->tp_status = TP_STATUS_KERNEL;
+        __atomic_store_n(&slot_at(r, i)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
     }
 }
 
@@ -79,18 +75,6 @@ static uint8_t *take_long(struct tb_ring *r, uint32_t status, uint32_t *used, ui
     *used += (uint32_t) n;
     *len = (uint32_t) n;
     return at;
-}
-
-/* The length by the IP header, without Ethernet's padding; `came` where it says nothing (BIG TCP)
- * or is not there. */
-static uint32_t ip_length(const uint8_t *data, uint32_t len, uint32_t came)
-{
-    uint32_t claimed = 0;
-    if (len >= 6 && data[0] >> 4 == 4)
-        claimed = tb_get_be16(data + 2);
-    else if (len >= 6 && data[0] >> 4 == 6 && tb_get_be16(data + 4))
-        claimed = 40u + tb_get_be16(data + 4);
-    return claimed && claimed < came ? claimed : came;
 }
 
 /* Where neither a device nor the kernel has looked at the checksum, and the packet is whole. */
@@ -114,7 +98,7 @@ static bool take(struct tb_ring *r, struct tpacket2_hdr *h, uint32_t status, uin
         data = take_long(r, status, long_used, &len);
     if (!data)
         return false;
-    uint32_t wire_len = ip_length(data, len, h->tp_len);
+    uint32_t wire_len = tb_ip_length(data, len, h->tp_len);
     if (is_broken(data, len, wire_len, status))
         return false;
     *out = (struct tb_ring_packet){

@@ -24,11 +24,9 @@ enum {
     V6_SRC_LOW = 20,
     V6_DST = 24,
     V6_DST_LOW = 36,
-    V6_HEADER = 40,
-    SPORT = 0,
-    DPORT = 2
+    V6_HEADER = 40
 };
-enum { NO_JUMP = 0x7fffffff };
+enum { SPORT = 0, DPORT = 2, NO_JUMP = 0x7fffffff };
 
 /* --- eBPF ---------------------------------------------------------------------------------- */
 
@@ -238,13 +236,13 @@ static void emit_ends(struct assembler *a, const struct tb_tap_service *services
         const struct tb_tap_service *s = &services[i];
         if (!s->any_addr && tb_addr_is_v4(&s->addr) != v4)
             continue;
-        uint32_t words = s->any_addr ? 0 : v4 ? 1 : 4;
+        uint32_t words = s->any_addr ? 0 : v4 ? 1 : 4, at = v4 ? V4_DST : V6_DST;
         emit(a, stmt(BPF_LD | BPF_MEM, SERVICE_PORT));
         emit(a, jump(BPF_JEQ, s->port, 0, (uint8_t) (2 * words + CLIENT_LENGTH)));
-        for (uint32_t left = words; left-- > 0;) { /* the last word first */
-            emit_load(a, BPF_W, base + dst - 4 * (words - 1 - left));
-            emit(a, jump(BPF_JEQ, addr_word(&s->addr, 12 - 4 * (words - 1 - left)), 0,
-                         (uint8_t) (2 * left + CLIENT_LENGTH)));
+        for (uint32_t w = 0; w < words; w++) {
+            emit_load(a, BPF_W, base + at + 4 * w);
+            emit(a, jump(BPF_JEQ, addr_word(&s->addr, v4 ? 12 : 4 * w), 0,
+                         (uint8_t) (2 * (words - 1 - w) + CLIENT_LENGTH)));
         }
         emit_client(a, base, src, SPORT, end);
     }
@@ -291,7 +289,7 @@ int tb_steer_client(const struct tb_tap_service *services, uint32_t count, uint3
     return a.full ? -E2BIG : (int) a.len;
 }
 
-/* --- the filter for client ranges ------------------------------------------------------------ */
+/* --- the filter for client ranges and sources ------------------------------------------------- */
 
 /* "A must be k": drops the packet otherwise. */
 static void emit_require(struct assembler *a, uint32_t k)

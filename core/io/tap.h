@@ -43,8 +43,9 @@ struct tb_tap_setup {
 /* Fills out[workers]. Packets reach the worker tb_steer_worker() names for their client's end,
  * which is the source of those to a service and the destination of the others. With several workers
  * each gets all packets without ports (later fragments), and those with IPv6 extension headers:
- * whose they are can only be seen when they are complete. 0 or -errno with words: -EPERM, -ENODEV,
- * -EINVAL (the filter), -ENOMEM (the buffer). All taps are closed by one thread. */
+ * whose they are can only be seen when they are complete. 0; or no tap and -errno with words:
+ * -EPERM, -ENODEV, -EINVAL (the filter), -ENOMEM (the buffer). All taps are closed by one thread.
+ */
 int tb_tap_devices_open(const struct tb_tap_setup *s, struct tb_tap **out, struct tb_err *err);
 
 #endif

@@ -334,8 +334,10 @@ int tb_tap_devices_open(const struct tb_tap_setup *s, struct tb_tap **out, struc
             break;
         opened++;
     }
-    while (rc < 0 && opened)
+    while (rc < 0 && opened) {
         device_close(out[--opened]);
+        out[opened] = NULL;
+    }
     group_leave(g);
     return rc;
 }

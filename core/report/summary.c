@@ -154,20 +154,41 @@ static void print_slowest(const struct tb_report_input *in, FILE *out)
                 tb_text_number(slowest->responses, "response").s);
 }
 
-static const char *skip_hint(const char *reason)
+struct hint {
+    const char *reason, *words;
+};
+
+static const struct hint captured_hints[] = {
+    {"no_syn", "began before the capture did; capture before clients connect"},
+    {"truncated", "packets were cut; capture with a larger snap length (tcpdump -s 0)"},
+    {"hole", "client bytes are missing in the capture; --partial plays the rest"},
+    {"unanswered", "the captured server never answered; nothing to play"},
+    {"refused", "the captured server refused the connection; nothing to play"},
+    {"no_transfer", "to another server; name it with -x to play it too"},
+    {"tls", "encrypted; capture where it is not"},
+    {NULL, NULL},
+};
+
+static const struct hint live_hints[] = {
+    {"no_syn", "began before tcpcopy did"},
+    {"truncated", "packets were cut; use a larger -S, or a larger MTU where they are mirrored to"},
+    {"hole", "packets of the client were missed"},
+    {"unanswered", "the online server never answered; nothing to play"},
+    {"refused", "the online server refused the connection; nothing to play"},
+    {"share", "not of those that -r chooses"},
+    {"cpu", "beyond --max-cpu"},
+    {"local_client", "of this host itself; -H gives them an address"},
+    {"family", "the target has no address of their IP family; use -c"},
+    {"after_end", "began after --duration"},
+    {"tls", "encrypted; copy where it is not"},
+    {NULL, NULL},
+};
+
+static const char *skip_hint(const struct tb_report_input *in, const char *reason)
 {
-    static const char *const hints[][2] = {
-        {"no_syn", "began before the capture did; capture before clients connect"},
-        {"truncated", "packets were cut; capture with a larger snap length (tcpdump -s 0)"},
-        {"hole", "client bytes are missing in the capture; --partial plays the rest"},
-        {"unanswered", "the captured server never answered; nothing to play"},
-        {"refused", "the captured server refused the connection; nothing to play"},
-        {"no_transfer", "to another server; name it with -x to play it too"},
-        {"tls", "encrypted; capture where it is not"},
-    };
-    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
-        if (!strcmp(reason, hints[i][0]))
-            return hints[i][1];
+    for (const struct hint *h = in->is_live ? live_hints : captured_hints; h->reason; h++)
+        if (!strcmp(reason, h->reason))
+            return h->words;
     return "refused by the module; its manual says when";
 }
 
@@ -177,7 +198,8 @@ static void print_skipped(const struct tb_report_input *in, FILE *out)
 
     if (!left)
         return;
-    fprintf(out, "\nnot played: %s of the capture\n", tb_text_number(left, "session").s);
+    fprintf(out, "\nnot played: %s %s\n", tb_text_number(left, "session").s,
+            in->is_live ? "of those seen" : "of the capture");
     for (uint32_t i = 0, lines = 0; i < in->skip_count; i++) {
         const struct tb_skip *skip = &in->skipped[i];
         if (!skip->sessions)
@@ -188,19 +210,27 @@ static void print_skipped(const struct tb_report_input *in, FILE *out)
             break;
         }
         fprintf(out, "  %8s  %s: %s\n", tb_text_count(skip->sessions).s, skip->reason,
-                skip_hint(skip->reason));
+                skip_hint(in, skip->reason));
         left -= skip->sessions;
     }
+}
+
+static void print_head(const struct tb_report_input *in, FILE *out)
+{
+    fprintf(out, "%s %s, module %s: %s in %s", in->is_live ? "tcpcopy" : "tcpburn", in->version,
+            in->module, tb_text_number(in->stats->started, "session").s,
+            tb_text_duration(in->duration_s).s);
+    if (!in->is_live)
+        fprintf(out, ", %s played%s", tb_text_number(in->trace_sessions, "captured session").s,
+                in->interrupted ? " (interrupted)" : "");
+    fputs("\n\n", out);
 }
 
 void tb_report_summary(const struct tb_report_input *in, FILE *out)
 {
     struct tb_advice advice = {0};
 
-    fprintf(out, "tcpburn %s, module %s: %s in %s, %s played%s\n\n", in->version, in->module,
-            tb_text_number(in->stats->started, "session").s, tb_text_duration(in->duration_s).s,
-            tb_text_number(in->trace_sessions, "captured session").s,
-            in->interrupted ? " (interrupted)" : "");
+    print_head(in, out);
     print_counts(in, out);
     print_live(in, out);
     print_channel(&in->channel, out);

@@ -338,6 +338,7 @@ static void numbers_have_bounds(void **state)
     REFUSED("-p, --intercept-port: must be", BASE, "-p", "65536");
     REFUSED("--max-cpu: must be", BASE, "--max-cpu", "-1");
     REFUSED("-B, --buffer: must be", BASE, "--pcap-capture", "-B", "0");
+    REFUSED("not '2048'", BASE, "--pcap-capture", "-B", "2048"); /* of the kernel's rings */
     REFUSED("-S, --snaplen: must be", BASE, "--pcap-capture", "-S", "262145");
     REFUSED("-a, --accelerate: must be", BASE, "--offline", "-i", "a", "-a", "0");
     REFUSED("-T, --loop: must be", BASE, "--offline", "-i", "a", "-T", "0");

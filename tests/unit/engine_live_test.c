@@ -181,7 +181,8 @@ static void load_truth(struct live *l, const char *path)
         make_script(l, l->truth.sessions[i], &l->scripts[i]);
 }
 
-static struct live *start(const char *path, uint32_t server_us)
+/* `change` may set what is not the default. */
+static struct live *start_with(const char *path, uint32_t server_us, void (*change)(struct live *l))
 {
     struct live *l = calloc(1, sizeof *l);
     struct tb_err err = {""};
@@ -213,7 +214,6 @@ static struct live *start(const char *path, uint32_t server_us)
         .memory_bytes = 64 << 20,
         .users = 4096,
     };
-    /* Captured on loopback: those clients are as good as others. */
     l->engine = (struct tb_engine_config){
         .plan = &l->plan,
         .pacing = &l->pacing,
@@ -227,13 +227,15 @@ static struct live *start(const char *path, uint32_t server_us)
         .mss = 1460,
         .live = &l->config,
     };
-    assert_int_equal(tb_pacing_init(&l->pacing, &pacing), 0);
-    assert_int_equal(tb_plan_init_live(&l->plan, l->targets, PORTS, 1), 0);
-    assert_int_equal(tb_mem_open(&l->io, 0), 0);
     fake_server_init(&l->server);
     l->server.choose = choose;
     l->server.emit = from_server;
     l->server.ctx = l;
+    if (change)
+        change(l);
+    assert_int_equal(tb_pacing_init(&l->pacing, &pacing), 0);
+    assert_int_equal(tb_plan_init_live(&l->plan, l->targets, PORTS, 1), 0);
+    assert_int_equal(tb_mem_open(&l->io, 0), 0);
     l->now_us = 100 * SECONDS;
     assert_true(look_ahead(&l->online));
     l->to_real_us = l->online.record.time_us - l->now_us;
@@ -241,6 +243,14 @@ static struct live *start(const char *path, uint32_t server_us)
     assert_non_null(l->worker);
     assert_int_equal(tb_worker_init(l->worker, &l->engine, l->io, 0, l->now_us, &err), 0);
     return l;
+}
+
+static const char *capture_path(const char *name, char buf[512])
+{
+    const char *srcdir = getenv("srcdir");
+
+    snprintf(buf, 512, "%s/tests/captures/%s", srcdir ? srcdir : ".", name);
+    return buf;
 }
 
 static void turn(struct live *l)
@@ -302,6 +312,7 @@ static void finish(struct live *l)
     assert_int_equal(tb_stats_ended(&w->stats), w->stats.started);
     assert_int_equal(w->pendings.in_use, 0);
     assert_int_equal(w->held.in_use, 0);
+    assert_int_equal(tb_live_script_bytes(w->live), 0);
     give_back(&l->online);
     tb_worker_fini(l->worker);
     free(l->worker);
@@ -329,23 +340,11 @@ static const char *const captures[] = {
 
 static void play_all(uint32_t server_us)
 {
-    const char *srcdir = getenv("srcdir");
     char path[512];
 
     for (size_t i = 0; i < sizeof captures / sizeof *captures; i++) {
-        snprintf(path, sizeof path, "%s/tests/captures/%s", srcdir ? srcdir : ".", captures[i]);
-        struct live *l = start(path, server_us);
+        struct live *l = start_with(capture_path(captures[i], path), server_us, NULL);
         run(l);
-        if (getenv("LIVE_DEBUG")) {
-            for (unsigned v = 0; v < TB_VERDICT_COUNT; v++)
-                fprintf(stderr, "%s verdict %u: %llu\n", captures[i], v,
-                        (unsigned long long) l->worker->stats.verdicts[v]);
-            fprintf(stderr, "sent %llu answered %llu mism %llu unch %llu\n",
-                    (unsigned long long) l->worker->stats.requests_sent,
-                    (unsigned long long) l->worker->stats.requests_answered,
-                    (unsigned long long) l->worker->stats.requests_mismatched,
-                    (unsigned long long) l->worker->stats.live.unchecked);
-        }
         check_arrived(l, captures[i]);
         if (tb_stats_failed(&l->worker->stats))
             fail_msg("%s: %llu sessions failed", captures[i],
@@ -366,11 +365,186 @@ static void sessions_arrive_whole_at_a_target_slower_than_online(void **state)
     play_all(300 * MILLISECONDS);
 }
 
+/* --- limits and choices ------------------------------------------------------------------------
+ */
+
+static struct live *play_changed(const char *name, void (*change)(struct live *l))
+{
+    char path[512];
+    struct live *l = start_with(capture_path(name, path), 0, change);
+
+    run(l);
+    return l;
+}
+
+/* Is what the connection brought the beginning of what the session's client sent? */
+static bool is_prefix(const struct fake_conn *c, const struct tb_script *s)
+{
+    uint32_t at = 0;
+
+    for (const struct tb_request *r = tb_script_first(s); r; r = tb_script_next(r)) {
+        struct tb_run bytes = tb_request_run(r);
+        const uint8_t *piece;
+        uint32_t n;
+        while ((n = tb_run_next(&bytes, &piece)) > 0 && at < c->in_order) {
+            uint32_t most = c->in_order - at < n ? c->in_order - at : n;
+            if (memcmp(c->in + at, piece, most) != 0)
+                return false;
+            at += most;
+        }
+    }
+    return at == c->in_order;
+}
+
+static uint64_t lose_packet; /* of the capture, counted from 1 */
+
+static void with_a_hole(struct live *l)
+{
+    l->online.lost_at = lose_packet;
+}
+
+/* Whichever packet is missed: acknowledgements and the server's bytes do not matter, without its
+ * SYN a session is not begun, and without bytes of the client it stops before them. */
+static void a_hole_ends_a_session_before_the_missing_bytes(void **state)
+{
+    uint64_t holes = 0;
+
+    (void) state;
+    for (lose_packet = 1; lose_packet <= 120; lose_packet++) {
+        struct live *l = play_changed("http-keepalive.pcap.gz", with_a_hole);
+        for (uint32_t i = 0; i < l->server.count; i++)
+            assert_true(is_prefix(l->server.conn[i], l->truth.sessions[l->conn_session[i]]));
+        assert_true(l->server.count >= l->truth.session_count - 1);
+        assert_int_equal(tb_stats_failed(&l->worker->stats), 0);
+        holes += l->worker->stats.verdicts[TB_VERDICT_CAPTURE_HOLE];
+        finish(l);
+    }
+    assert_true(holes > 10 && holes < 110);
+}
+
+/* Of a capture whose sessions begin one after the other. */
+static const struct fake_script *choose_replica(void *ctx, const struct fake_conn *c)
+{
+    struct live *l = ctx;
+    uint32_t n = (l->server.count - 1) / 3;
+
+    assert_true(n < l->truth.session_count);
+    assert_true(tb_addr_eq(&l->truth.sessions[n]->client, &c->client));
+    l->conn_session[l->server.count - 1] = n;
+    return &l->scripts[n];
+}
+
+static void replicated(struct live *l)
+{
+    l->config.replicas = 3;
+    l->server.choose = choose_replica;
+}
+
+static void every_replica_has_a_pair_of_its_own(void **state)
+{
+    (void) state;
+    struct live *l = play_changed("redis-pipeline.pcap.gz", replicated);
+
+    assert_int_equal(l->server.count, 3 * l->truth.session_count);
+    for (uint32_t i = 0; i < l->server.count; i++) {
+        const struct tb_script *s = l->truth.sessions[l->conn_session[i]];
+        assert_int_equal(l->server.conn[i]->in_order, s->client_bytes);
+        assert_true(is_prefix(l->server.conn[i], s));
+        for (uint32_t j = 0; j < i; j++)
+            assert_true(l->server.conn[i]->client_port != l->server.conn[j]->client_port ||
+                        !tb_addr_eq(&l->server.conn[i]->client, &l->server.conn[j]->client));
+    }
+    finish(l);
+}
+
+static void shared(struct live *l)
+{
+    l->config.percent = 30;
+}
+
+static void a_share_is_the_same_in_every_run(void **state)
+{
+    struct live *one = play_changed("http-short.pcap.gz", shared);
+    struct live *two = play_changed("http-short.pcap.gz", shared);
+
+    (void) state;
+    assert_true(one->server.count > one->truth.session_count / 5);
+    assert_true(one->server.count < one->truth.session_count * 2 / 5);
+    assert_int_equal(one->server.count, two->server.count);
+    assert_memory_equal(one->used, two->used, sizeof one->used);
+    finish(one);
+    finish(two);
+}
+
+/* The captured server is the target itself. */
+static void to_the_same_server(struct live *l)
+{
+    tb_addr_parse("198.19.0.2", &l->targets[0].addr);
+    l->targets[0].port = 80;
+}
+
+static void to_the_same_server_recorded(struct live *l)
+{
+    to_the_same_server(l);
+    l->config.is_recorded = true;
+}
+
+static void what_goes_to_a_target_is_a_session_only_when_recorded(void **state)
+{
+    struct live *l = play_changed("http-short.pcap.gz", to_the_same_server);
+
+    (void) state;
+    assert_int_equal(l->server.count, 0);
+    finish(l);
+    l = play_changed("http-short.pcap.gz", to_the_same_server_recorded);
+    check_arrived(l, "http-short.pcap.gz");
+    finish(l);
+}
+
+static void refusing(struct live *l)
+{
+    l->server.refuses = true;
+}
+
+static void a_target_that_refuses_costs_nothing_but_verdicts(void **state)
+{
+    struct live *l = play_changed("http-short.pcap.gz", refusing);
+
+    (void) state;
+    assert_int_equal(l->worker->stats.verdicts[TB_VERDICT_REFUSED], l->truth.session_count);
+    finish(l);
+}
+
+static void deaf_and_small(struct live *l)
+{
+    l->server.is_deaf = true;
+    l->config.memory_bytes = 20000;
+}
+
+static void sessions_are_given_up_before_memory_goes_beyond_its_limit(void **state)
+{
+    struct live *l = play_changed("http-short.pcap.gz", deaf_and_small);
+    const struct tb_stats *s = &l->worker->stats;
+
+    (void) state;
+    assert_true(s->verdicts[TB_VERDICT_SHED] > 0);
+    assert_int_equal(s->verdicts[TB_VERDICT_SHED], s->live.shed_memory);
+    assert_int_equal(s->verdicts[TB_VERDICT_SHED] + s->verdicts[TB_VERDICT_CONNECT_TIMEOUT],
+                     s->started);
+    finish(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sessions_arrive_while_they_grow_at_a_quick_target),
         cmocka_unit_test(sessions_arrive_whole_at_a_target_slower_than_online),
+        cmocka_unit_test(a_hole_ends_a_session_before_the_missing_bytes),
+        cmocka_unit_test(every_replica_has_a_pair_of_its_own),
+        cmocka_unit_test(a_share_is_the_same_in_every_run),
+        cmocka_unit_test(what_goes_to_a_target_is_a_session_only_when_recorded),
+        cmocka_unit_test(a_target_that_refuses_costs_nothing_but_verdicts),
+        cmocka_unit_test(sessions_are_given_up_before_memory_goes_beyond_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
