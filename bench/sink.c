@@ -4,8 +4,9 @@
  * system tests. Its counters are the oracle: what a load generator really achieved is what the sink
  * saw. One process listens per worker (SO_REUSEPORT); a parent waits for signals and adds up.
  *
- * Requests are framed by their blank line and Content-Length (chunked request bodies are not).
- * Needs nothing of the engine.
+ * Requests are framed by their blank line and Content-Length (chunked request bodies are not). One
+ * that has a Sec-WebSocket-Key becomes a WebSocket (RFC 6455), whose pings and farewells are
+ * answered. Needs nothing of the engine.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,6 +14,8 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,6 +37,7 @@ enum {
     IN_BYTES = 65536,
     OUT_BYTES = 262144,
     LINE_BYTES = 256, /* of a header line that came in pieces; what is longer is not looked at */
+    ACCEPT_BYTES = 28,
     EVENTS = 512,
     ACCEPT_BATCH = 64, /* then the other connections get their turn */
     PUSH_SLICES = 64,  /* of a push interval, so that pushes do not come in one burst */
@@ -51,7 +55,7 @@ struct options {
 /* Written by one worker, read by the parent. A cache line of its own each. */
 struct counters {
     _Alignas(128) uint64_t accepted;
-    uint64_t closed, resets, requests, bytes_in, bytes_out, bad, no_fd, pushes;
+    uint64_t closed, resets, requests, bytes_in, bytes_out, bad, no_fd, pushes, pings;
 };
 
 /* A connection, indexed by its descriptor. */
@@ -60,8 +64,9 @@ struct conn {
     char *unsent;       /* what the socket did not take; NULL nearly always */
     size_t unsent_len;
     uint16_t line_len; /* of `line` */
-    bool open, in_head, http10, head_only, close, keep, streaming, closing;
-    char line[LINE_BYTES]; /* the beginning of a line whose end has not come yet */
+    bool open, in_head, http10, head_only, close, keep, streaming, closing, socket;
+    char accept[ACCEPT_BYTES + 1]; /* the answer to Sec-WebSocket-Key; "": there was none */
+    char line[LINE_BYTES]; /* the beginning of a line, or frame, whose end has not come yet */
 };
 
 struct worker {
@@ -132,7 +137,7 @@ static void conn_accept(struct worker *w)
         c->open = true;
         c->body_left = 0;
         c->line_len = 0;
-        c->in_head = c->streaming = c->closing = false;
+        c->in_head = c->streaming = c->closing = c->socket = false;
         w->count->accepted++;
         watch(w, fd, EPOLL_CTL_ADD, EPOLLIN);
     }
@@ -211,6 +216,30 @@ static void conn_writable(struct worker *w, int fd)
 
 /* --- requests ------------------------------------------------------------------------------- */
 
+/* What proves that the server has understood (RFC 6455 §4.2.2). */
+static void socket_accept(struct conn *c, const char *key, size_t len)
+{
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    unsigned char text[LINE_BYTES + sizeof guid], digest[SHA_DIGEST_LENGTH];
+
+    memcpy(text, key, len);
+    memcpy(text + len, guid, sizeof guid - 1);
+    SHA1(text, len + sizeof guid - 1, digest);
+    EVP_EncodeBlock((unsigned char *) c->accept, digest, sizeof digest);
+}
+
+static bool answer_socket(struct worker *w, int fd)
+{
+    char head[160];
+    int n = snprintf(head, sizeof head,
+                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+                     w->conns[fd].accept);
+
+    w->conns[fd].socket = true;
+    return put(w, fd, head, (size_t) n);
+}
+
 /* A request is complete: answer it. False: nothing more is to be read from the connection. */
 static bool answer(struct worker *w, int fd)
 {
@@ -220,6 +249,8 @@ static bool answer(struct worker *w, int fd)
     w->count->requests++;
     if (w->o->hold)
         return true;
+    if (c->accept[0])
+        return answer_socket(w, fd);
     if (w->timer >= 0) {
         bool first = !c->streaming;
         c->streaming = true;
@@ -242,11 +273,14 @@ static void head_line(struct worker *w, struct conn *c, const char *line, size_t
         if (!memchr(line, ' ', len))
             w->count->bad++;
         c->keep = c->close = false;
+        c->accept[0] = '\0';
         c->body_left = 0;
     } else if (len > 15 && strncasecmp(line, "Content-Length:", 15) == 0) {
         for (size_t i = 15; i < len; i++)
             if (line[i] >= '0' && line[i] <= '9' && c->body_left < UINT64_MAX / 16)
                 c->body_left = c->body_left * 10 + (uint64_t) (line[i] - '0');
+    } else if (len > 19 && len < LINE_BYTES && strncasecmp(line, "Sec-WebSocket-Key: ", 19) == 0) {
+        socket_accept(c, line + 19, len - 19);
     } else if (len > 11 && strncasecmp(line, "Connection:", 11) == 0) {
         const char *v = line + 11, *end = line + len;
         while (v < end && *v == ' ')
@@ -256,6 +290,73 @@ static void head_line(struct worker *w, struct conn *c, const char *line, size_t
     }
 }
 
+/* --- WebSockets ----------------------------------------------------------------------------- */
+
+/* How much of a frame of the client is gathered in `line`: its head, and what a control frame
+ * carries; as far as its first bytes tell. */
+static size_t frame_need(const struct conn *c)
+{
+    const uint8_t *h = (const uint8_t *) c->line;
+
+    if (c->line_len < 2)
+        return 2;
+    unsigned length = h[1] & 0x7f;
+    size_t head = length == 127 ? 14 : length == 126 ? 8 : 6;
+    return h[0] & 8 ? 6 + length : head;
+}
+
+/* What is in `line` is complete. False: nothing more is to be read. */
+static bool frame_done(struct worker *w, int fd)
+{
+    enum { CLOSE = 8, PING = 9 };
+    struct conn *c = &w->conns[fd];
+    uint8_t *h = (uint8_t *) c->line, opcode = h[0] & 15, length = h[1] & 0x7f;
+
+    if (!(h[1] & 0x80) || (opcode >= CLOSE && length > 125)) { /* not masked, or absurd */
+        w->count->bad++;
+        c->closing = true;
+    } else if (opcode == PING || opcode == CLOSE) {
+        w->count->pings += opcode == PING;
+        c->closing = opcode == CLOSE;
+        for (unsigned i = 0; i < length; i++)
+            h[6 + i] ^= h[2 + i % 4];
+        h[4] = opcode == PING ? 0x8a : 0x88;
+        h[5] = length;
+        if (!put(w, fd, c->line + 4, 2 + length))
+            return false;
+    } else if (opcode < CLOSE) {
+        c->body_left = length < 126 ? length : 0;
+        for (unsigned i = 2; length >= 126 && i < (length == 126 ? 4 : 10); i++)
+            c->body_left = c->body_left << 8 | h[i];
+    }
+    return !c->closing;
+}
+
+/* Bytes of a WebSocket, in order. False: read no more of it. */
+static bool take_frames(struct worker *w, int fd, const char *p, size_t len)
+{
+    struct conn *c = &w->conns[fd];
+
+    while (len > 0) {
+        uint64_t skip = len < c->body_left ? len : c->body_left;
+        c->body_left -= skip;
+        p += skip;
+        len -= skip;
+        while (len > 0 && c->body_left == 0 && c->line_len < frame_need(c)) {
+            c->line[c->line_len++] = *p++;
+            len--;
+        }
+        if (c->body_left > 0 || c->line_len < frame_need(c))
+            return true;
+        if (!frame_done(w, fd))
+            return false;
+        c->line_len = 0;
+    }
+    return true;
+}
+
+/* --- bytes ---------------------------------------------------------------------------------- */
+
 /* Bytes of the connection, in order. False: read no more of it. */
 static bool take(struct worker *w, int fd, const char *p, size_t len)
 {
@@ -263,6 +364,8 @@ static bool take(struct worker *w, int fd, const char *p, size_t len)
     const char *end = p + len;
 
     while (p < end) {
+        if (c->socket)
+            return take_frames(w, fd, p, (size_t) (end - p));
         if (!c->in_head && c->body_left > 0) {
             uint64_t skip =
                 (uint64_t) (end - p) < c->body_left ? (uint64_t) (end - p) : c->body_left;
@@ -487,17 +590,19 @@ static void print_counters(const struct options *o, const struct counters *per_w
         sum.bad += c->bad;
         sum.no_fd += c->no_fd;
         sum.pushes += c->pushes;
+        sum.pings += c->pings;
     }
     clock_gettime(CLOCK_MONOTONIC, &now);
     fprintf(f,
             "{\"t_s\": %.6f, \"accepted\": %llu, \"open\": %lld, \"resets\": %llu, "
             "\"requests\": %llu, \"bytes_in\": %llu, \"bytes_out\": %llu, \"bad\": %llu, "
-            "\"no_fd\": %llu, \"pushes\": %llu}\n",
+            "\"no_fd\": %llu, \"pushes\": %llu, \"pings\": %llu}\n",
             (double) now.tv_sec + (double) now.tv_nsec / 1e9, (unsigned long long) sum.accepted,
             (long long) (sum.accepted - sum.closed), (unsigned long long) sum.resets,
             (unsigned long long) sum.requests, (unsigned long long) sum.bytes_in,
             (unsigned long long) sum.bytes_out, (unsigned long long) sum.bad,
-            (unsigned long long) sum.no_fd, (unsigned long long) sum.pushes);
+            (unsigned long long) sum.no_fd, (unsigned long long) sum.pushes,
+            (unsigned long long) sum.pings);
     if (o->stats)
         fclose(f);
     else
@@ -557,7 +662,8 @@ static void options_parse(struct options *o, int argc, char **argv)
             printf("usage: sink [-a ADDRESS] [-p PORT] [-n PROCESSES] [-b BODY-BYTES]\n"
                    "            [--hold] [--push SECONDS] [-s STATS-FILE]\n\n"
                    "Answers every HTTP request with a small 200. --hold never answers; --push\n"
-                   "answers with an event stream that gets an event each SECONDS. Counters are\n"
+                   "answers with an event stream that gets an event each SECONDS. WebSockets are\n"
+                   "accepted, their pings answered. Counters are\n"
                    "printed as one line of JSON at SIGUSR1 and at the end (SIGTERM, SIGINT).\n");
             exit(c == 'h' ? 0 : 1);
         }
@@ -572,6 +678,7 @@ int main(int argc, char **argv)
 {
     static struct worker worker; /* of a child: each gets its copy */
     struct options o;
+    const struct sigaction dead_only = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
     sigset_t set;
     int sig, listeners[1024];
     pid_t children[1024];
@@ -590,6 +697,7 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    sigaction(SIGCHLD, &dead_only, NULL); /* a worker that is stopped goes on later */
     for (unsigned i = 0; i < o.procs; i++) {
         children[i] = fork();
         if (children[i] < 0)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 bin_PROGRAMS += tcpburn
-tcpburn_SOURCES = %D%/tcpburn.c %D%/dry.c %D%/remarks.c %D%/replay.c %D%/replay.h \
-	%D%/replay_io.c
+# What tcpburn and tcpcopy have in common.
+replay_sources = %D%/program.c %D%/program.h %D%/replay.c %D%/replay.h %D%/replay_io.c
+tcpburn_SOURCES = %D%/tcpburn.c %D%/dry.c %D%/remarks.c $(replay_sources)
 tcpburn_LDADD = core/libtbcore.la
 tcpburn_CFLAGS = $(AM_CFLAGS)
 
@@ -11,6 +12,6 @@ intercept_LDADD = core/libtbcore.la
 intercept_CFLAGS = $(AM_CFLAGS)
 
 bin_PROGRAMS += tcpcopy
-tcpcopy_SOURCES = %D%/tcpcopy.c
+tcpcopy_SOURCES = %D%/tcpcopy.c %D%/copy.c %D%/copy.h $(replay_sources)
 tcpcopy_LDADD = core/libtbcore.la
 tcpcopy_CFLAGS = $(AM_CFLAGS)

@@ -58,7 +58,7 @@ static void loading(void *ctx, uint64_t done, uint64_t total, uint32_t sessions)
     tb_status_loading(&r->status, done, total, sessions, tb_clock_mono_us());
 }
 
-static int copy_transfers(struct tb_replay *r, struct tb_service *services)
+static int copy_transfers(struct tb_replay *r)
 {
     const struct tb_options *o = r->options;
 
@@ -70,9 +70,25 @@ static int copy_transfers(struct tb_replay *r, struct tb_service *services)
         const struct tb_transfer *t = &o->transfers[i];
         r->targets[i] = t->target;
         r->services[i] = (struct tb_endpoint){t->source, t->source_port};
-        services[i] = (struct tb_service){t->source, !t->has_source, t->source_port};
     }
     return 0;
+}
+
+int tb_replay_load_modules(struct tb_replay *r, struct tb_err *err)
+{
+    const struct tb_options *o = r->options;
+    const char *module = o->comet ? "comet" : o->module;
+
+    tb_status_init(&r->status);
+    if (copy_transfers(r) < 0)
+        return tb_err_set(err, -ENOMEM, "out of memory");
+    int rc = tb_modules_load(&r->modules, module, o->module_dir, module_options,
+                             (void *) (uintptr_t) o, err);
+    r->modules.services = r->services;
+    for (uint32_t i = 0; i < o->transfer_count && rc == 0; i++)
+        rc = tb_modules_load_for_port(&r->modules, r->services[i].port, o->module_dir,
+                                      module_options, (void *) (uintptr_t) o, err);
+    return rc;
 }
 
 int tb_replay_prepare(struct tb_replay *r, struct tb_err *err)
@@ -89,28 +105,27 @@ int tb_replay_prepare(struct tb_replay *r, struct tb_err *err)
     return tb_report_writer_start(&r->writer, o->report, err);
 }
 
+struct tb_service *tb_replay_services(const struct tb_options *o)
+{
+    struct tb_service *services = calloc(o->transfer_count + 1, sizeof *services);
+
+    for (uint32_t i = 0; services && i < o->transfer_count; i++) {
+        const struct tb_transfer *t = &o->transfers[i];
+        services[i] = (struct tb_service){t->source, !t->has_source, t->source_port};
+    }
+    return services;
+}
+
 int tb_replay_load(struct tb_replay *r, struct tb_err *err)
 {
     const struct tb_options *o = r->options;
-    const char *module = o->comet ? "comet" : o->module;
-    struct tb_service *services = calloc(o->transfer_count + 1, sizeof *services);
-    int rc = -ENOMEM;
+    int rc = tb_replay_load_modules(r, err);
 
-    tb_status_init(&r->status);
-    if (!services || copy_transfers(r, services) < 0) {
-        tb_err_set(err, rc, "out of memory");
-        goto out;
-    }
-    rc = tb_modules_load(&r->modules, module, o->module_dir, module_options, (void *) (uintptr_t) o,
-                         err);
     if (rc < 0)
-        goto out;
-    r->modules.services = r->services;
-    for (uint32_t i = 0; i < o->transfer_count && rc == 0; i++)
-        rc = tb_modules_load_for_port(&r->modules, r->services[i].port, o->module_dir,
-                                      module_options, (void *) (uintptr_t) o, err);
-    if (rc < 0)
-        goto out;
+        return rc;
+    struct tb_service *services = tb_replay_services(o);
+    if (!services)
+        return tb_err_set(err, -ENOMEM, "out of memory");
     struct tb_learner learner = tb_modules_learner(&r->modules);
     struct tb_trace_options t = {
         .files = (const char *const *) o->pcaps.item,
@@ -125,7 +140,6 @@ int tb_replay_load(struct tb_replay *r, struct tb_err *err)
     };
     rc = tb_trace_load(&r->trace, &t, err);
     tb_status_end(&r->status);
-out:
     free(services);
     return rc;
 }
@@ -232,6 +246,24 @@ static void configure(struct tb_replay *r)
         c->modules[i] =
             (struct tb_engine_module){&r->modules.loaded[i].ops, r->modules.worker_states[i]};
     isn_key(c->isn_key);
+    c->live = r->live;
+}
+
+int tb_replay_plan_live(struct tb_replay *r, struct tb_err *err)
+{
+    const struct tb_pacing_input in = {.rate = 1}; /* no think times but the live ones */
+
+    r->workers = worker_count(r->options);
+    int rc = tb_plan_init_live(&r->plan, r->targets, r->options->transfer_count, r->workers);
+    if (rc == 0)
+        rc = tb_pacing_init(&r->pacing, &in);
+    if (rc == 0)
+        rc = tb_modules_begin(&r->modules, r->workers);
+    if (rc < 0)
+        return tb_err_set(err, rc, "out of memory");
+    configure(r);
+    r->result.seen = &r->trace;
+    return 0;
 }
 
 int tb_replay_plan(struct tb_replay *r, struct tb_err *err)
@@ -293,6 +325,8 @@ static uint64_t planned_sessions(const struct tb_replay *r)
 {
     uint64_t users = 0;
 
+    if (r->live)
+        return UINT64_MAX;
     for (uint32_t w = 0; w < r->workers; w++)
         users += r->plan.worker_users[w];
     return r->config.plays ? users * r->config.plays : UINT64_MAX;
@@ -334,6 +368,7 @@ static void on_progress(void *ctx, const struct tb_engine_progress *p)
         .failed = tb_stats_failed(t),
         .mismatched = t->requests_mismatched,
         .requests_per_s = (double) s->requests_sent,
+        .endless = r->live && !r->config.duration_us,
         .p50_us = tb_histogram_quantile(&s->response, 0.50),
         .p99_us = tb_histogram_quantile(&s->response, 0.99),
     };
@@ -342,7 +377,7 @@ static void on_progress(void *ctx, const struct tb_engine_progress *p)
 
 int tb_replay_play(struct tb_replay *r, struct tb_err *err)
 {
-    if (r->options->log)
+    if (r->options->log && !r->live)
         tb_log(TB_LOG_INFO, "playing %u captured sessions with %u users, %u worker%s",
                r->plan.session_count, r->plan.users, r->workers, r->workers == 1 ? "" : "s");
     int rc = tb_engine_run(&r->config, r->ios, r->stop, on_progress, r, &r->result, err);
@@ -361,6 +396,8 @@ static uint64_t planned_requests(const struct tb_replay *r)
 {
     uint64_t sum = 0;
 
+    if (r->live)
+        return r->result.stats.requests_sent;
     if (!r->config.plays || r->config.duration_us)
         return r->result.stats.requests_planned;
     for (uint32_t u = r->plan.shard; u < r->plan.users; u += r->plan.shards)
@@ -440,7 +477,8 @@ int tb_replay_report(struct tb_replay *r, struct tb_err *err)
         .module_figures = module_figures,
         .cpu_s = (double) tb_clock_cpu_us() / 1e6,
         .max_rss_bytes = (uint64_t) usage.ru_maxrss * 1024,
-        .interrupted = *r->stop != 0,
+        .interrupted = *r->stop != 0 && !r->live, /* that is how live traffic ends */
+        .is_live = r->live != NULL,
     };
     tb_replay_channel(r, &in.channel);
     bool to_stdout = r->options->report && strcmp(r->options->report, "-") == 0;

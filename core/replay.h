@@ -37,14 +37,21 @@ struct tb_replay {
     struct tb_timeline_row *timeline;
     uint32_t timeline_count, timeline_room;
     struct tb_engine_result result;
+    const struct tb_live_config *live; /* tcpcopy: sessions are live ones */
 };
+
+/* What the transfers take sessions from; by transfer, to be freed. NULL: out of memory. */
+struct tb_service *tb_replay_services(const struct tb_options *o);
 
 /* Each returns 0 or -errno with words. tb_replay_free() is fine after any of them. */
 int tb_replay_prepare(struct tb_replay *r, struct tb_err *err); /* mode, writer of the report */
 int tb_replay_load(struct tb_replay *r, struct tb_err *err);    /* modules, capture files */
 int tb_replay_plan(struct tb_replay *r, struct tb_err *err);    /* users, addresses, schedule */
-int tb_replay_open(struct tb_replay *r, struct tb_err *err);    /* packet I/O (replay_io.c) */
-int tb_replay_play(struct tb_replay *r, struct tb_err *err);    /* the run itself */
+/* In place of these two, for live sessions (copy.c): modules alone; targets and workers. */
+int tb_replay_load_modules(struct tb_replay *r, struct tb_err *err);
+int tb_replay_plan_live(struct tb_replay *r, struct tb_err *err);
+int tb_replay_open(struct tb_replay *r, struct tb_err *err); /* packet I/O (replay_io.c) */
+int tb_replay_play(struct tb_replay *r, struct tb_err *err); /* the run itself */
 void tb_replay_free(struct tb_replay *r);
 
 /* How the intercept channel did; all zero without one. */

@@ -22,6 +22,9 @@ enum { CHANNEL_PATIENCE_US = 5000000 };
 /* Does any session's module look at what comes back? */
 static bool wants_payload(const struct tb_replay *r)
 {
+    for (uint32_t i = 0; r->live && i < r->modules.count; i++)
+        if (r->modules.loaded[i].ops.response)
+            return true;
     for (uint32_t i = 0; i < r->trace.session_count; i++)
         if (r->config.modules[r->trace.sessions[i]->module].ops->response)
             return true;
@@ -84,7 +87,8 @@ static int open_channel(struct tb_replay *r, const struct tb_io_setup *io, struc
                                  : tb_err_set(err, -ENOMEM, "out of memory");
 
     gethostname(host, sizeof host - 1);
-    snprintf(name, sizeof name, "tcpburn %s %ld", host, (long) getpid());
+    snprintf(name, sizeof name, "%s %s %ld", r->live ? "tcpcopy" : "tcpburn", host,
+             (long) getpid());
     struct tb_relay_client_setup s = {
         .servers = servers,
         .server_count = n,
@@ -92,6 +96,9 @@ static int open_channel(struct tb_replay *r, const struct tb_io_setup *io, struc
         .workers = io->workers,
         .clients = io->clients,
         .client_count = io->client_count,
+        .registers = r->live && io->client_count == 0,
+        .targets = r->targets,
+        .target_count = o->transfer_count,
         .payload = wants_payload(r),
         .single = o->single,
         .psk_file = o->psk_file,

@@ -8,66 +8,20 @@
 #endif
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/log.h"
 #include "check/check.h"
 #include "check/target.h"
 #include "config/options.h"
+#include "program.h"
 #include "replay.h"
-
-static volatile int stop_requested;
-
-static void on_signal(int number)
-{
-    if (stop_requested)
-        _exit(128 + number); /* the second one ends at once */
-    stop_requested = 1;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction sa = {.sa_handler = on_signal};
-
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-/* The command line in one string, for the report. */
-static char *join(int argc, char **argv)
-{
-    size_t len = 1, at = 0;
-
-    for (int i = 0; i < argc; i++)
-        len += strlen(argv[i]) + 1;
-    char *s = malloc(len);
-    for (int i = 0; s && i < argc; i++)
-        at += (size_t) snprintf(s + at, len - at, "%s%s", i ? " " : "", argv[i]);
-    return s;
-}
 
 static int complain(const struct tb_err *err, int status)
 {
     fprintf(stderr, "tcpburn: %s\n", err->text);
     return status;
-}
-
-/* Log file, background, pid file. */
-static int settle_in(const struct tb_options *o, struct tb_err *err)
-{
-    int rc = o->log ? tb_log_open(o->log) : 0;
-
-    if (o->verbose)
-        tb_log_set_level(TB_LOG_DEBUG);
-    if (rc < 0)
-        return tb_err_set(err, -EINVAL, "cannot open the log file %s: %s", o->log, strerror(-rc));
-    if (o->daemon && daemon(1, 0) < 0)
-        return tb_err_set(err, -errno, "cannot go into the background: %s", strerror(errno));
-    return tb_process_write_pid(o->pid_file, err);
 }
 
 static int play(struct tb_replay *r, struct tb_err *err)
@@ -101,8 +55,8 @@ int main(int argc, char **argv)
 {
     struct tb_options options;
     struct tb_err err = {""};
-    struct tb_replay run = {.options = &options, .stop = &stop_requested, .writer.fd = -1};
-    char *command = join(argc, argv);
+    struct tb_replay run = {.options = &options, .stop = &tb_program_stop, .writer.fd = -1};
+    char *command = tb_program_command(argc, argv);
     int status;
 
     if (tb_options_parse(&options, argc, argv, &err) < 0 ||
@@ -114,14 +68,14 @@ int main(int argc, char **argv)
     } else if (options.version) {
         printf("tcpburn %s\n", PACKAGE_VERSION);
         status = TB_EXIT_OK;
-    } else if (settle_in(&options, &err) < 0) {
+    } else if (tb_program_settle_in(&options, &err) < 0) {
         status = complain(&err, TB_EXIT_USAGE);
     } else if (options.check || options.check_target) {
         int rc = options.check_target ? tb_check_target_run(&options, stdout, &err)
                                       : tb_check_run(&options, stdout, &err);
         status = rc < 0 ? complain(&err, tb_process_status(rc)) : rc;
     } else {
-        catch_signals();
+        tb_program_catch_signals();
         run.command = command ? command : "";
         status = play(&run, &err);
         tb_replay_free(&run);

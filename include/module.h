@@ -54,6 +54,9 @@ enum tb_verdict {
     TB_VERDICT_CUT,              /* reset at the end of --duration and --grace: not a failure */
     TB_VERDICT_HELD,             /* held to the end (tb_module.holds): counts as completed */
     TB_VERDICT_SERVER_CLOSED,    /* the server ended a session that was to be held */
+    TB_VERDICT_CAPTURE_HOLE, /* tcpcopy: bytes of the live client were not captured: not a failure
+                              */
+    TB_VERDICT_SHED,         /* tcpcopy: given up to keep its limits: not a failure */
     TB_VERDICT_COUNT
 };
 

@@ -5,6 +5,13 @@ EXTRA_DIST += %D%/check %D%/check-layering %D%/demo \
 
 tb_sources = find core modules include tests bench examples -name '*.[ch]'
 
+bashcompdir = $(datadir)/bash-completion/completions
+dist_bashcomp_DATA = %D%/completion/tcpburn
+
+# bash looks for a file of the program's name.
+install-data-hook:
+	cd '$(DESTDIR)$(bashcompdir)' && for p in intercept tcpcopy; do ln -sf tcpburn $$p; done
+
 .PHONY: check-layering format format-check lint check-valgrind coverage
 
 check-layering:

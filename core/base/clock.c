@@ -27,3 +27,8 @@ uint64_t tb_clock_cpu_us(void)
 {
     return read_us(CLOCK_PROCESS_CPUTIME_ID);
 }
+
+uint64_t tb_clock_thread_cpu_us(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID);
+}

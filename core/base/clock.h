@@ -13,5 +13,7 @@ uint64_t tb_clock_mono_us(void);
 uint64_t tb_clock_real_us(void);
 /* CPU time (user + system) of this process so far, microseconds. */
 uint64_t tb_clock_cpu_us(void);
+/* The same of the calling thread. */
+uint64_t tb_clock_thread_cpu_us(void);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hierarchical timing wheel (Varghese & Lauck 1987) over objects that live in one array: setting
- * and cancelling are O(1), and a node is 12 bytes inside the object. One tick is 64 µs.
- * The wheel knows objects by their array index; the array never moves.
+ * Hierarchical timing wheel (Varghese & Lauck 1987) for numbered objects: setting and cancelling
+ * are O(1). One tick is 64 µs. A slot holds numbers in chunks of a cache line: with millions of
+ * objects each one's record is a trip to memory, and a list through the records would make these
+ * trips one after the other; a chunk names thirteen at once.
  */
 #ifndef TB_BASE_WHEEL_H
 #define TB_BASE_WHEEL_H
@@ -14,35 +15,61 @@ enum {
     TB_WHEEL_TICK_SHIFT = 6, /* 2^6 = 64 µs */
     TB_WHEEL_SLOT_BITS = 8,
     TB_WHEEL_LEVELS = 4, /* 2^32 ticks: 76 hours */
-    TB_WHEEL_SLOTS = 1 << TB_WHEEL_SLOT_BITS
+    TB_WHEEL_SLOTS = 1 << TB_WHEEL_SLOT_BITS,
+    TB_WHEEL_CHUNK = 13
 };
 
 #define TB_WHEEL_NONE UINT32_MAX
 
-/* Nodes of one slot form a ring of object indexes, so a linked node always has a next one, if only
- * itself: `next` is TB_WHEEL_NONE exactly when the node is not armed. */
 struct tb_wheel_node {
-    uint32_t next, prev;
-    uint32_t due; /* low 32 bits of the tick at which it fires */
+    uint32_t at;  /* chunk × 16 + entry; 0: not armed */
+    uint32_t due; /* low 32 bits of the tick at which it fires, or did */
+};
+
+/* A part of a slot's queue. There is none without an object in it, so that there are never more
+ * chunks than objects. Chunks count from 1. */
+struct tb_wheel_chunk {
+    uint32_t next, prev; /* 0: none */
+    uint8_t begin, end;  /* entries in use lie in [begin, end) … */
+    uint8_t live;        /* … and are that many: those cancelled say TB_WHEEL_NONE */
+    uint32_t entry[TB_WHEEL_CHUNK];
+};
+
+struct tb_wheel_slot {
+    uint32_t first, last; /* chunks; 0: empty */
 };
 
 struct tb_wheel {
-    uint8_t *base;   /* address of the first object's node */
-    uint32_t stride; /* bytes between objects */
-    uint32_t armed;  /* nodes in the wheel */
+    struct tb_wheel_node *nodes; /* by object */
+    struct tb_wheel_chunk *chunks;
+    uint32_t unused; /* chunks given back, linked by `next` */
+    uint32_t fresh;  /* the first chunk never used so far */
+    uint32_t armed;  /* objects in the wheel */
     uint64_t tick;   /* everything due before this tick has been handed out */
     uint64_t epoch_us;
-    uint32_t head[TB_WHEEL_LEVELS][TB_WHEEL_SLOTS];
+    struct tb_wheel_slot slot[TB_WHEEL_LEVELS][TB_WHEEL_SLOTS];
     uint64_t used[TB_WHEEL_LEVELS][TB_WHEEL_SLOTS / 64]; /* which slots hold something */
 };
 
-/* `first_node`: the node inside the first object; `now_us` becomes tick 0. Nodes must be prepared
- * with tb_wheel_node_init() before use. */
-void tb_wheel_init(struct tb_wheel *w, void *first_node, uint32_t stride, uint64_t now_us);
-void tb_wheel_node_init(struct tb_wheel_node *n);
-static inline bool tb_wheel_is_armed(const struct tb_wheel_node *n)
+/* For objects 0 … count - 1, at most 2^28; `now_us` becomes tick 0. 0, -EINVAL or -ENOMEM. An
+ * object costs 8 bytes, and 5 more (64 at worst) while it is armed. */
+int tb_wheel_init(struct tb_wheel *w, uint32_t count, uint64_t now_us);
+/* A zeroed wheel is fine. */
+void tb_wheel_fini(struct tb_wheel *w);
+
+static inline bool tb_wheel_is_armed(const struct tb_wheel *w, uint32_t index)
 {
-    return n->next != TB_WHEEL_NONE;
+    return w->nodes[index].at != 0;
+}
+/* The tick that the object was armed for last. */
+static inline uint32_t tb_wheel_due(const struct tb_wheel *w, uint32_t index)
+{
+    return w->nodes[index].due;
+}
+/* The object is going to be armed or cancelled soon. */
+static inline void tb_wheel_prefetch(const struct tb_wheel *w, uint32_t index)
+{
+    __builtin_prefetch(&w->nodes[index], 1);
 }
 
 /* The tick at or after `us`, so that a timer never fires early. A time in the past gives the

@@ -82,7 +82,7 @@
     {mss_letter, "mss", "BYTES", TB_OPTION_U32, g, RUN(mss), .min = 48, .max = 65495,              \
      .fallback = "1460", .help = "largest MSS announced"},                                         \
     {0, "pcap-send", NULL, TB_OPTION_FLAG, g, RUN(pcap_send), FALLBACK(TB_DEFAULT_PCAP_SEND),      \
-     .help = "send at the link layer; MACs are looked up unless -x gives them"},                   \
+     .help = "send at the link layer; MACs: looked up, or given with -x"},                         \
     {'o', "output", "IFACE,...", TB_OPTION_STRINGS, g, RUN(outputs),                               \
      .help = "output devices for --pcap-send"},                                                    \
     {0, "workers", "N", TB_OPTION_U32, g, RUN(workers), .min = 1, .max = 1024,                     \

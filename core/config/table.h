@@ -140,8 +140,6 @@ int tb_options_validate(void *o, const uint8_t given[TB_OPTION_MAX], struct tb_e
 /* Those of them that hold for every program that plays sessions, with the options of `set`. */
 int tb_options_validate_run(const struct tb_option_set *set, struct tb_options *o,
                             const uint8_t given[TB_OPTION_MAX], struct tb_err *err);
-/* Benchmark addresses, of the families of the targets, for a command line without -c. */
-int tb_default_clients(struct tb_options *o, struct tb_err *err);
 /* -EINVAL, and the words for a command line without -x. */
 int tb_no_transfer(struct tb_err *err);
 

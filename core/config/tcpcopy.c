@@ -72,8 +72,8 @@ static const struct tb_option table[] = {
     {'i', "input", "WHERE,...", TB_OPTION_STRINGS, SOURCE, AT(devices),
      .help = "devices of --pcap-capture (all that are up); files of --offline"},
     {'F', "filter", "FILTER", TB_OPTION_STRING, SOURCE, RUN(filter),
-     .help = "pcap filter on what is captured or read (what -x asks for)"},
-    {'B', "buffer", "MB", TB_OPTION_U32, SOURCE, AT(buffer_mb), .min = 1, .max = 4096,
+     .help = "pcap filter on what is captured or read, beside what -x asks for"},
+    {'B', "buffer", "MB", TB_OPTION_U32, SOURCE, AT(buffer_mb), .min = 1, .max = 2047,
      .fallback = "16", .help = "megabytes of each capture ring of --pcap-capture"},
     {'S', "snaplen", "BYTES", TB_OPTION_U32, SOURCE, AT(snaplen), .max = 262144, .fallback = "0",
      .help = "bytes captured of each packet; 0: all, since cut requests are lost"},
@@ -261,8 +261,6 @@ static int validate(void *options, const uint8_t given[TB_OPTION_MAX], struct tb
         rc = check_recapture(&o->run, err);
     if (!rc)
         rc = check_localhost(o, err);
-    if (!rc && o->run.check && !o->run.client_count)
-        rc = tb_default_clients(&o->run, err); /* they stand for the live ones */
     if (!rc)
         rc = tb_options_validate_run(&tb_tcpcopy_set, &o->run, given, err);
     if (!rc && o->offline) {

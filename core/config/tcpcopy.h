@@ -14,8 +14,8 @@
 #include "packet/addr.h"
 
 struct tb_tcpcopy_options {
-    /* First. Here, `clients` is empty without -c (then the real client addresses are used; for
-     * --check, benchmark addresses stand for them), and `pcaps` holds the files of --offline -i. */
+    /* First. Here, `clients` is empty without -c (then the real client addresses are used), and
+     * `pcaps` holds the files of --offline -i. */
     struct tb_options run;
     /* where sessions come from */
     bool pcap_capture;         /* on the devices of -i, not on all */

@@ -52,7 +52,7 @@ static bool has_client_of(const struct tb_options *o, bool v4)
 
 /* --- client ranges ---------------------------------------------------------------------------- */
 
-int tb_default_clients(struct tb_options *o, struct tb_err *err)
+static int default_clients(struct tb_options *o, struct tb_err *err)
 {
     bool any = !o->transfer_count; /* --check-target looks at whatever port is asked */
     int rc = 0;
@@ -186,7 +186,7 @@ int tb_options_validate(void *options, const uint8_t given[TB_OPTION_MAX], struc
     int rc = check_missing(o, err);
 
     if (!rc && !o->client_count)
-        rc = tb_default_clients(o, err);
+        rc = default_clients(o, err);
     if (!rc)
         rc = tb_options_validate_run(&tb_tcpburn_set, o, given, err);
     if (!rc && o->dump)

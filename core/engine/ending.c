@@ -19,7 +19,7 @@ static bool is_progress_made(const struct tb_worker *w, const struct tb_user *u)
     if (u->responses < want && b->awaited > 0)
         return false;
     return u->responses != want || s->end.client == TB_END_NONE || !b->first_pending ||
-           b->response_bytes >= s->end.bytes;
+           b->response_bytes + b->held_bytes >= s->end.bytes;
 }
 
 /* The module's and the user's wish to stay. */

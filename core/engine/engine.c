@@ -17,6 +17,7 @@
 
 enum {
     POLL_US = 50000,       /* how often the reporter looks, and a worker wakes at the latest */
+    BUSY_US = 200000,      /* between looks at how busy a thread is */
     START_DELAY_US = 10000 /* so that all workers are ready when schedules begin */
 };
 
@@ -57,10 +58,27 @@ static void publish(struct thread *t, int number)
     atomic_store_explicit(&t->have, number, memory_order_release);
 }
 
+/* How busy the thread is, for --max-cpu: now and then. */
+struct busy {
+    uint64_t since_us, cpu_us;
+};
+
+static void measure_busy(struct tb_worker *w, struct busy *b)
+{
+    uint64_t now = w->tcp.now_us;
+
+    if (now < b->since_us + BUSY_US)
+        return;
+    uint64_t cpu = tb_clock_thread_cpu_us();
+    tb_live_busy(w->live, (double) (cpu - b->cpu_us) / (double) (now - b->since_us));
+    *b = (struct busy){now, cpu};
+}
+
 static void *run_worker(void *arg)
 {
     struct thread *t = arg;
     struct tb_worker *w = t->worker;
+    struct busy busy = {tb_clock_mono_us(), tb_clock_thread_cpu_us()};
 
     while (!tb_worker_is_done(w)) {
         tb_worker_stop(w, (enum tb_stop) atomic_load_explicit(&t->stop, memory_order_relaxed));
@@ -69,10 +87,14 @@ static void *run_worker(void *arg)
         int want = atomic_load_explicit(&t->want, memory_order_acquire);
         if (want != atomic_load_explicit(&t->have, memory_order_relaxed))
             publish(t, want);
+        if (w->live)
+            measure_busy(w, &busy);
         if (more)
             continue;
         uint64_t now = tb_clock_mono_us(), next = tb_worker_next_us(w);
         uint64_t sleep_us = next > now ? next - now : 0;
+        if (w->live) /* which may be another, or none, now that the tap was asked */
+            w->io->also_fd = w->config->live->taps[w->index]->fd;
         tb_io_wait(w->io, sleep_us < POLL_US ? sleep_us : POLL_US);
     }
     /* Not into the copy: the reporter may be reading it. */
@@ -177,13 +199,15 @@ static void watch(struct run *r, const volatile int *stop,
                   void (*on_progress)(void *, const struct tb_engine_progress *), void *ctx)
 {
     uint64_t next = r->begin_us + 1000000;
+    /* Live traffic has no other end. */
+    int how = r->config->live ? TB_STOP_CUT : TB_STOP_ABORT;
 
     while (!all_done(r)) {
         pause_us(all_done(r) ? 0 : POLL_US / 5);
         sample_open(r);
         if (*stop)
             for (uint32_t i = 0; i < r->count; i++)
-                atomic_store_explicit(&r->threads[i].stop, TB_STOP_ABORT, memory_order_relaxed);
+                atomic_store_explicit(&r->threads[i].stop, how, memory_order_relaxed);
         if (tb_clock_mono_us() >= next) {
             report(r, false, on_progress, ctx);
             next += 1000000;
@@ -195,7 +219,6 @@ static void result_of(const struct run *r, struct tb_engine_result *out)
 {
     uint64_t first = UINT64_MAX, last = 0;
 
-    memset(out, 0, sizeof *out);
     for (uint32_t i = 0; i < r->count; i++) {
         const struct tb_worker *w = r->threads[i].worker;
         if (w->stats.peak > out->peak)
@@ -204,6 +227,8 @@ static void result_of(const struct run *r, struct tb_engine_result *out)
             first = w->first_syn_us;
         if (w->last_end_us > last)
             last = w->last_end_us;
+        if (w->live && out->seen)
+            tb_live_count(w->live, out->seen);
     }
     out->stats = *r->total;
     if (r->peak > out->peak)
@@ -266,6 +291,8 @@ int tb_engine_run(const struct tb_engine_config *config, struct tb_io **ios,
                   struct tb_engine_result *result, struct tb_err *err)
 {
     struct run r = {.config = config, .count = config->plan->workers};
+
+    *result = (struct tb_engine_result){.seen = result->seen};
 
     r.threads = calloc(r.count, sizeof *r.threads);
     r.total = calloc(1, sizeof *r.total);

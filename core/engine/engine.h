@@ -16,6 +16,7 @@
 #include "module.h"
 
 struct tb_trace;
+struct tb_live_config;
 
 enum { TB_ENGINE_MODULES = 16 };
 
@@ -43,6 +44,9 @@ struct tb_engine_config {
     uint32_t mtu;
     uint16_t mss; /* largest MSS announced */
     uint8_t isn_key[16];
+    /* Sessions are live ones (live.h), not the plan's; then `plan` has targets and workers, and no
+     * sessions, and `pacing` no think times. */
+    const struct tb_live_config *live;
 };
 
 /* One second of a run, as the reporter sees it; and the sums so far. */
@@ -58,6 +62,7 @@ struct tb_engine_result {
     uint64_t started_real_us; /* first SYN */
     uint64_t duration_us;     /* first SYN to last end */
     uint64_t peak;
+    struct tb_trace *seen; /* the caller's, zeroed: gets the counts of live traffic; or NULL */
 };
 
 /* Run to the end. ios[w]: packet I/O of worker w (plan->workers of them), still the caller's

@@ -212,6 +212,8 @@ void tb_modules_used(const struct tb_modules *m, const struct tb_trace *t, char 
     size_t at = 0;
 
     buf[0] = '\0';
+    for (uint32_t i = 0; t->session_count == 0 && i < m->count; i++)
+        used[i] = true; /* live: the sessions are gone */
     for (uint32_t s = 0; s < t->session_count; s++)
         used[t->sessions[s]->module] = true;
     for (uint32_t i = 0; i < m->count && at < len; i++)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/large.h"
 #include "base/rng.h"
 #include "io/backends.h"
 
@@ -18,6 +19,16 @@ static unsigned family_of(const struct tb_addr *a)
 static unsigned session_family(const struct tb_plan *p, uint32_t session)
 {
     return family_of(&p->targets[p->sessions[session]->transfer].addr);
+}
+
+static int copy_targets(struct tb_plan *p, const struct tb_endpoint *targets, uint32_t count)
+{
+    p->targets = malloc(count * sizeof *p->targets);
+    if (!p->targets)
+        return -ENOMEM;
+    memcpy(p->targets, targets, count * sizeof *p->targets);
+    p->target_count = count;
+    return 0;
 }
 
 static int copy_ranges(struct tb_plan *p, const struct tb_plan_input *in)
@@ -92,9 +103,15 @@ static int check_capacity(struct tb_plan *p, struct tb_err *err)
 
 static int place_users(struct tb_plan *p)
 {
-    p->place = malloc((size_t) p->users * sizeof *p->place);
     p->worker_users = calloc(p->workers, sizeof *p->worker_users);
-    if (!p->place || !p->worker_users)
+    if (!p->worker_users)
+        return -ENOMEM;
+    if (p->workers == 1 && p->shards == 1) {
+        p->worker_users[0] = p->users;
+        return 0;
+    }
+    p->place = tb_large_new(p->users, sizeof *p->place);
+    if (!p->place)
         return -ENOMEM;
     for (uint32_t u = 0; u < p->users; u++) {
         if (u % p->shards == p->shard)
@@ -124,12 +141,8 @@ int tb_plan_init(struct tb_plan *p, const struct tb_plan_input *in, struct tb_er
     p->shards = in->shards ? in->shards : 1;
     p->workers = in->workers ? in->workers : 1;
     p->port_turn = (uint32_t) tb_rng_below(&rng, TB_PLAN_PORTS);
-    p->target_count = in->target_count;
-    p->targets = malloc(in->target_count * sizeof *p->targets);
-    if (!p->targets)
-        return tb_err_set(err, -ENOMEM, "out of memory");
-    memcpy(p->targets, in->targets, in->target_count * sizeof *p->targets);
-    if (copy_ranges(p, in) < 0 || rank_sessions(p) < 0)
+    if (copy_targets(p, in->targets, in->target_count) < 0 || copy_ranges(p, in) < 0 ||
+        rank_sessions(p) < 0)
         return tb_err_set(err, -ENOMEM, "out of memory");
     int rc = check_capacity(p, err);
     if (rc < 0)
@@ -137,6 +150,15 @@ int tb_plan_init(struct tb_plan *p, const struct tb_plan_input *in, struct tb_er
     if (place_users(p) < 0)
         return tb_err_set(err, -ENOMEM, "out of memory for %u users", p->users);
     return 0;
+}
+
+int tb_plan_init_live(struct tb_plan *p, const struct tb_endpoint *targets, uint32_t target_count,
+                      uint32_t workers)
+{
+    memset(p, 0, sizeof *p);
+    p->workers = workers;
+    p->shards = 1;
+    return copy_targets(p, targets, target_count);
 }
 
 void tb_plan_fini(struct tb_plan *p)
@@ -179,11 +201,12 @@ static int64_t address_index(const struct tb_plan_family *f, const struct tb_add
 /* The user's place among the pairs of its family. */
 static uint64_t pair_of(const struct tb_plan *p, uint32_t user, unsigned *family)
 {
-    uint32_t session = user % p->session_count;
-
-    *family = session_family(p, session);
-    if (!p->rank)
+    if (!p->rank) {
+        *family = p->family[0].sessions == 0;
         return user;
+    }
+    uint32_t session = user % p->session_count;
+    *family = session_family(p, session);
     return (uint64_t) (user / p->session_count) * p->family[*family].sessions + p->rank[session];
 }
 

@@ -69,17 +69,26 @@ struct tb_plan {
     uint32_t shard, shards, workers;
     struct tb_plan_family family[2]; /* IPv4, IPv6 */
     uint32_t *rank;  /* session → rank within its family; NULL when it is the session number */
-    uint32_t *place; /* user → index within its worker; TB_PLAN_NOBODY: of another shard */
+    uint32_t *place; /* user → index within its worker; TB_PLAN_NOBODY: of another shard; NULL: one
+                      * worker serves all, so that is the user's number */
     uint32_t *worker_users; /* users of each worker in this shard */
 };
 
 /* 0; -ENOSPC with how many more addresses are needed; -EINVAL, -ENOMEM. Free in either case. */
 int tb_plan_init(struct tb_plan *p, const struct tb_plan_input *in, struct tb_err *err);
 void tb_plan_fini(struct tb_plan *p);
+/* A plan of no users: targets and workers for live sessions. 0 or -ENOMEM. */
+int tb_plan_init_live(struct tb_plan *p, const struct tb_endpoint *targets, uint32_t target_count,
+                      uint32_t workers);
 
 static inline const struct tb_script *tb_plan_script(const struct tb_plan *p, uint32_t user)
 {
     return p->sessions[user % p->session_count];
+}
+
+static inline uint32_t tb_plan_place(const struct tb_plan *p, uint32_t user)
+{
+    return p->place ? p->place[user] : user;
 }
 
 /* Addresses and ports of `user` in one of its generations. */

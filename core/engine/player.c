@@ -34,8 +34,11 @@ void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us)
     struct tb_tcp_syn syn = tb_worker_syn(w, u);
     uint64_t *timer = tb_worker_module_due(w, u);
 
+    /* The play before may have ended in this very turn: its last ACK is still to go out. */
+    tb_user_path(w, u, &path);
+    tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
     w->half_closed -= u->tcp.state != TB_TCP_CLOSED && u->tcp.state != TB_TCP_TIME_WAIT;
-    if (u->plays++ > 0)
+    if (u->plays++ > 0 && !w->live)
         take_next_pair(w, u);
     u->sent = NULL;
     u->responses = 0;
@@ -145,6 +148,8 @@ static bool has_response(const struct tb_worker *w, const struct tb_user *u,
 
     if ((r->flags & TB_REQ_NO_RESPONSE) || w->config->blind)
         return false;
+    if (w->live)
+        return true; /* it may still be answered */
     if (r->flags & TB_REQ_ANSWERED)
         return true;
     if (tb_user_module(w, u)->holds)
@@ -170,8 +175,12 @@ static void send_request(struct tb_worker *w, struct tb_user *u, const struct tb
                          uint64_t due_us)
 {
     uint64_t now = w->tcp.now_us;
-    struct tb_busy *b = tb_user_busy(w, u);
 
+    if (w->live && !u->sent)
+        tb_response_no_greeting(w, u);
+    if (u->phase == TB_PHASE_IDLE)
+        return;
+    struct tb_busy *b = tb_user_busy(w, u);
     if (b && b->awaited == 0)
         b->give_up_us = 0; /* of a module that waited */
 
@@ -215,7 +224,27 @@ static bool may_send(const struct tb_worker *w, const struct tb_user *u, const s
 {
     const struct tb_busy *b = tb_user_busy(w, u);
 
+    if (w->live && w->config->live->no_wait)
+        return true;
     return u->responses >= r->waits_for || (u->flags & TB_USER_SERVER_FIN) || !b || b->awaited == 0;
+}
+
+/* Live requests are sent as soon as they are known and may be. False: not now, or the end. */
+static bool send_live(struct tb_worker *w, struct tb_user *u, const struct tb_request *r)
+{
+    uint64_t now = w->tcp.now_us, real = w->tcp.real_us;
+    uint64_t late_us = real > r->think_us ? real - r->think_us : 0;
+
+    if ((u->flags & TB_USER_SERVER_FIN) && !tb_ending_is_as_captured(w, u, false)) {
+        tb_verdict_set(w, u, TB_VERDICT_CLOSED_EARLY);
+        return false;
+    }
+    if (late_us > now)
+        late_us = now;
+    send_request(w, u, r, now - late_us);
+    if (u->sent == r)
+        tb_histogram_add(&w->stats.live.delay, late_us);
+    return !(u->flags & TB_USER_ASK_AGAIN);
 }
 
 void tb_player_advance(struct tb_worker *w, struct tb_user *u)
@@ -234,6 +263,11 @@ void tb_player_advance(struct tb_worker *w, struct tb_user *u)
         }
         if (!may_send(w, u, r))
             return;
+        if (w->live) {
+            if (!send_live(w, u, r))
+                return;
+            continue;
+        }
         uint64_t due = now + tb_pacing_scale_us(w->config->pacing, r->think_us);
         if (u->flags & TB_USER_ASK_AGAIN)
             due = now;
@@ -264,7 +298,8 @@ static void connected(struct tb_worker *w, struct tb_user *u)
     tb_histogram_add(&w->stats.connect, w->seen_us > b->start_us ? w->seen_us - b->start_us : 0);
     b->give_up_us = 0;
     u->phase = TB_PHASE_PLAYING;
-    if (s->has_greeting && !w->config->blind && tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
+    if ((s->has_greeting || w->live) && !w->config->blind &&
+        tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
         return;
     }
@@ -295,6 +330,10 @@ static void held_session_closed(struct tb_worker *w, struct tb_user *u)
 
 static void server_closed(struct tb_worker *w, struct tb_user *u)
 {
+    if (tb_response_waits(w, u)) {
+        u->flags |= TB_USER_FIN_WAITS;
+        return;
+    }
     u->flags |= TB_USER_SERVER_FIN;
     tb_response_closed(w, u);
     if (tb_user_module(w, u)->holds) {
@@ -323,6 +362,8 @@ void tb_player_events(struct tb_worker *w, struct tb_user *u, unsigned events)
         idle_events(w, events);
         return;
     }
+    if (w->live && (events & TB_TCP_EV_RESET))
+        tb_response_release(w, u);
     if (events & TB_TCP_EV_REFUSED) {
         tb_verdict_set(w, u, TB_VERDICT_REFUSED);
     } else if (events & TB_TCP_EV_RESET) {
@@ -347,6 +388,43 @@ void tb_player_events(struct tb_worker *w, struct tb_user *u, unsigned events)
         else if ((events & TB_TCP_EV_ACKED) && u->phase >= TB_PHASE_ENDING)
             tb_ending_advance(w, u);
     }
+}
+
+/* --- live
+ * ------------------------------------------------------------------------------------------ */
+
+/* The module may be chosen by what the client says first. */
+static void follow_module(struct tb_worker *w, struct tb_user *u)
+{
+    struct tb_live_user *lu = &w->live_users[tb_user_index(w, u)];
+    const struct tb_module *m = tb_user_module(w, u);
+
+    if (lu->module == lu->script->module)
+        return;
+    lu->module = lu->script->module;
+    if (m->needs_payload)
+        u->tcp.flags |= TB_TCP_WANTS_DATA;
+    if (m->session_start && m->session_start(tb_worker_session(w, u)) != 0)
+        tb_verdict_set(w, u, TB_VERDICT_MODULE);
+}
+
+void tb_player_grown(struct tb_worker *w, struct tb_user *u)
+{
+    if (u->phase == TB_PHASE_IDLE)
+        return;
+    tb_worker_touch(w, u);
+    follow_module(w, u);
+    if (u->phase < TB_PHASE_PLAYING)
+        return;
+    tb_response_known(w, u);
+    if (u->phase == TB_PHASE_IDLE)
+        return;
+    if ((u->flags & TB_USER_FIN_WAITS) && !tb_response_waits(w, u)) {
+        u->flags &= (uint16_t) ~TB_USER_FIN_WAITS;
+        server_closed(w, u);
+    }
+    if (u->phase != TB_PHASE_IDLE)
+        tb_player_advance(w, u);
 }
 
 /* --- time

@@ -29,6 +29,20 @@ static void merge_reasons(struct tb_stats *into, const struct tb_stats *from)
     }
 }
 
+static void merge_live(struct tb_live_stats *into, const struct tb_live_stats *from)
+{
+    into->packets += from->packets;
+    into->drops += from->drops;
+    into->sessions += from->sessions;
+    into->taken += from->taken;
+    into->shed_memory += from->shed_memory;
+    into->shed_cpu += from->shed_cpu;
+    into->shed_pairs += from->shed_pairs;
+    into->unchecked += from->unchecked;
+    into->memory_bytes += from->memory_bytes;
+    tb_histogram_merge(&into->delay, &from->delay);
+}
+
 void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from)
 {
     into->started += from->started;
@@ -61,6 +75,7 @@ void tb_stats_merge(struct tb_stats *into, const struct tb_stats *from)
     tb_histogram_merge(&into->pacing_error, &from->pacing_error);
     for (unsigned i = 0; i < TB_STATS_MODULE_COUNTERS; i++)
         into->module[i] += from->module[i];
+    merge_live(&into->live, &from->live);
     merge_examples(into, from);
     merge_reasons(into, from);
 }
@@ -107,5 +122,6 @@ uint64_t tb_stats_completed(const struct tb_stats *s)
 
 uint64_t tb_stats_failed(const struct tb_stats *s)
 {
-    return tb_stats_ended(s) - tb_stats_completed(s) - s->verdicts[TB_VERDICT_CUT];
+    return tb_stats_ended(s) - tb_stats_completed(s) - s->verdicts[TB_VERDICT_CUT] -
+           s->verdicts[TB_VERDICT_CAPTURE_HOLE] - s->verdicts[TB_VERDICT_SHED];
 }

@@ -30,6 +30,17 @@ struct tb_mismatch {
     char seen[TB_STATS_EXAMPLE_TEXT];
 };
 
+/* What tcpcopy counts besides. */
+struct tb_live_stats {
+    uint64_t packets, drops;                    /* seen; lost before they were */
+    uint64_t sessions;                          /* that began while it ran, by their SYNs */
+    uint64_t taken;                             /* of these, played (-n times each) */
+    uint64_t shed_memory, shed_cpu, shed_pairs; /* given up or not begun: limits */
+    uint64_t unchecked;        /* responses complete before the online server's was known */
+    uint64_t memory_bytes;     /* now */
+    struct tb_histogram delay; /* from the capture of a request until it is sent */
+};
+
 struct tb_stats {
     /* sessions */
     uint64_t started, established, mismatched_sessions, late;
@@ -46,6 +57,7 @@ struct tb_stats {
     uint64_t bad_packets; /* received but not parsable */
     uint64_t send_errors[TB_SEND_KINDS], capture_dropped; /* from io */
     struct tb_histogram connect, first_byte, response, from_schedule, pacing_error;
+    struct tb_live_stats live;
     uint64_t module[TB_STATS_MODULE_COUNTERS];
     uint32_t example_count;
     struct tb_mismatch examples[TB_STATS_EXAMPLES];

@@ -7,7 +7,6 @@
 #define TB_ENGINE_USER_H
 
 #include <stdint.h>
-#include "base/wheel.h"
 #include "module.h"
 #include "tcp/tcp.h"
 #include "trace/script.h"
@@ -29,18 +28,19 @@ enum tb_user_flags {
     TB_USER_RST_WHEN_ACKED = 1 << 4,
     TB_USER_HELD = 1 << 5, /* the hold is over */
     TB_USER_SERVER_FIN = 1 << 6,
-    TB_USER_FIN_SEEN = 1 << 7, /* the end was planned knowing of it */
-    TB_USER_LEFT = 1 << 8,     /* a held session that closes of its own accord … */
-    TB_USER_LOST = 1 << 9,     /* … or because the server wants it */
-    TB_USER_AGAIN = 1 << 10    /* the next play is a reconnect: module state is kept */
+    TB_USER_FIN_SEEN = 1 << 7,  /* the end was planned knowing of it */
+    TB_USER_LEFT = 1 << 8,      /* a held session that closes of its own accord … */
+    TB_USER_LOST = 1 << 9,      /* … or because the server wants it */
+    TB_USER_AGAIN = 1 << 10,    /* the next play is a reconnect: module state is kept */
+    TB_USER_FIN_WAITS = 1 << 11 /* live: the server's FIN, behind response bytes that are held */
 };
 
 #define TB_NEVER UINT64_MAX
 
 struct tb_user {
-    struct tb_tcp tcp; /* owner: the user's number in the plan */
-    struct tb_wheel_node timer;
+    struct tb_tcp tcp;             /* owner: the user's number in the plan */
     uint32_t plays;                /* begun */
+    uint32_t session;              /* the captured one that it plays */
     const struct tb_request *sent; /* last request taken from the script; NULL: none yet */
     uint64_t due_us;               /* of the next request, end, hold or play; TB_NEVER: none */
     uint32_t responses;            /* complete in this play, a greeting included */
@@ -49,8 +49,9 @@ struct tb_user {
     uint8_t generation; /* which of its address pairs it uses now */
 };
 
-_Static_assert(sizeof(struct tb_user) + sizeof(uint32_t) <= 128,
-               "an idle user costs at most 128 bytes, its place in the plan included");
+enum { TB_USER_ELSEWHERE = 8 + 5 + 4 }; /* bytes: timer, and place in it and in the plan */
+_Static_assert(sizeof(struct tb_user) + TB_USER_ELSEWHERE <= 128,
+               "an idle user costs at most 128 bytes");
 
 /* A response that is expected. FIFO per user. */
 struct tb_pending {
@@ -61,6 +62,17 @@ struct tb_pending {
     bool in_bytes;    /* complete by number of bytes, not by the module's word */
     bool is_begun;    /* its first byte came */
     bool is_patient;  /* it may take as long as the server likes */
+};
+
+/* Live: response bytes that came before the online server's answer is known, which they are to be
+ * compared with. FIFO per user. */
+enum { TB_HELD_BYTES = 2024, TB_HELD_MAX = 128 /* pieces per user; then they are not compared */ };
+struct tb_held {
+    uint32_t next; /* handle */
+    uint32_t len;
+    uint64_t seen_us;
+    uint32_t without_data; /* bytes that nobody wants to see */
+    uint8_t data[TB_HELD_BYTES];
 };
 
 /* The extension of a busy user. */
@@ -74,8 +86,10 @@ struct tb_busy {
     uint64_t give_up_us;                  /* connect or response timeout; 0: none */
     uint64_t quiet_us;                    /* when silence ends the response; 0: none */
     uint64_t last_data_us;
-    uint64_t start_us; /* SYN handed over */
-    uint64_t late_us;  /* open loop: how much later than planned it started */
+    uint64_t start_us;              /* SYN handed over */
+    uint64_t late_us;               /* open loop: how much later than planned it started */
+    uint32_t first_held, last_held; /* handles */
+    uint32_t held_count, held_bytes;
 };
 
 #endif

@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/large.h"
 
 enum {
     RCV_WND = 1 << 20,          /* receive window announced; responses are consumed as they come */
-    STRAYS_PER_S = 1000,        /* RSTs for segments of no connection */
     LINGER_US = 50000,          /* stay that long after the last end, to answer repeated FINs … */
     LINGER_LOSSY_US = 500000,   /* … longer when packets were lost */
     LINGER_CLOSING_US = 1000000 /* … and for servers that have not closed yet */
@@ -18,6 +18,10 @@ void tb_worker_touch(struct tb_worker *w, struct tb_user *u)
 {
     if (u->flags & TB_USER_DIRTY)
         return;
+    if (w->dirty_count == TB_WORKER_DIRTY) { /* of live sessions many may end at once */
+        tb_wheel_set(&w->wheel, tb_user_index(w, u), tb_wheel_tick_of(&w->wheel, w->tcp.now_us));
+        return;
+    }
     u->flags |= TB_USER_DIRTY;
     w->dirty[w->dirty_count++] = tb_user_index(w, u);
 }
@@ -94,20 +98,35 @@ static void flush(struct tb_tcp_env *env)
 /* --- life
  * ------------------------------------------------------------------------------------------- */
 
+/* Slots for live sessions. */
+static int make_slots(struct tb_worker *w)
+{
+    w->user_count = w->config->live->users;
+    w->users = calloc(w->user_count, sizeof *w->users);
+    for (uint32_t i = 0; w->users && i < w->user_count; i++) {
+        w->users[i].tcp.owner = i;
+        w->users[i].due_us = TB_NEVER;
+    }
+    return w->users ? tb_wheel_init(&w->wheel, w->user_count, w->begin_us) : -ENOMEM;
+}
+
 static int make_users(struct tb_worker *w)
 {
     const struct tb_plan *plan = w->config->plan;
 
+    if (w->config->live)
+        return make_slots(w);
+
     w->user_count = plan->worker_users[w->index];
-    w->users = calloc(w->user_count ? w->user_count : 1, sizeof *w->users);
-    if (!w->users)
+    w->users = tb_large_new(w->user_count ? w->user_count : 1, sizeof *w->users);
+    if (!w->users || tb_wheel_init(&w->wheel, w->user_count, w->begin_us) < 0)
         return -ENOMEM;
     for (uint32_t id = plan->shard, i = 0; i < w->user_count; id += plan->shards) {
         if (tb_plan_worker(plan, id) != w->index)
             continue;
         w->users[i].tcp.owner = id;
+        w->users[i].session = id % plan->session_count;
         w->users[i].due_us = TB_NEVER;
-        tb_wheel_node_init(&w->users[i].timer);
         i++;
     }
     if (!w->config->open_loop)
@@ -156,6 +175,7 @@ int tb_worker_init(struct tb_worker *w, const struct tb_engine_config *config, s
     w->begin_us = begin_us;
     tb_tcp_env_init(&w->tcp, sizeof(struct tb_busy));
     tb_pool_init(&w->pendings, sizeof(struct tb_pending));
+    tb_pool_init(&w->held, sizeof(struct tb_held));
     tb_pool_init(&w->module_busy, 16);
     w->tcp.now_us = w->tcp.epoch_us = begin_us;
     memcpy(w->tcp.isn_key, config->isn_key, sizeof w->tcp.isn_key);
@@ -172,20 +192,26 @@ int tb_worker_init(struct tb_worker *w, const struct tb_engine_config *config, s
     w->tcp.release = release;
     if (make_users(w) < 0 || make_module_state(w) < 0)
         return tb_err_set(err, -ENOMEM, "out of memory for %u users", w->user_count);
-    if (w->user_count > 0)
-        tb_wheel_init(&w->wheel, &w->users[0].timer, sizeof w->users[0], begin_us);
     w->arrivals_over = w->user_count == 0;
-    return 0;
+    if (!config->live)
+        return 0;
+    int rc = tb_live_open(config->live, w, &w->live, err);
+    w->live_users = rc == 0 ? tb_live_users(w->live) : NULL;
+    return rc;
 }
 
 void tb_worker_fini(struct tb_worker *w)
 {
     for (uint32_t i = 0; w->users && i < w->user_count; i++)
         tb_tcp_release(&w->tcp, &w->users[i].tcp);
+    tb_live_close(w->live);
+    w->live = NULL;
     tb_tcp_env_fini(&w->tcp);
     tb_pool_fini(&w->pendings);
+    tb_pool_fini(&w->held);
     tb_pool_fini(&w->module_busy);
     free(w->users);
+    tb_wheel_fini(&w->wheel);
     free(w->free_users);
     free(w->module_state);
     free(w->scratch);
@@ -193,112 +219,6 @@ void tb_worker_fini(struct tb_worker *w)
     w->free_users = NULL;
     w->module_state = NULL;
     w->scratch = NULL;
-}
-
-/* --- packets in
- * --------------------------------------------------------------------------------------- */
-
-/* The transfer whose target sent the segment; 0 when none did. */
-static uint32_t transfer_of(const struct tb_worker *w, const struct tb_segment *seg)
-{
-    const struct tb_plan *plan = w->config->plan;
-
-    for (uint32_t i = 0; i < plan->target_count; i++)
-        if (seg->sport == plan->targets[i].port && tb_addr_eq(&seg->src, &plan->targets[i].addr))
-            return i;
-    return 0;
-}
-
-static void stray(struct tb_worker *w, const struct tb_segment *seg)
-{
-    uint64_t second = w->tcp.now_us / 1000000;
-
-    w->stats.strays++;
-    if (second != w->stray_second) {
-        w->stray_second = second;
-        w->strays_answered = 0;
-    }
-    if (w->strays_answered++ < STRAYS_PER_S)
-        tb_tcp_refuse(&w->tcp, seg, 0, transfer_of(w, seg));
-}
-
-/* Is this user of the plan one of this worker's? */
-static bool is_served_here(const struct tb_worker *w, uint32_t id)
-{
-    const struct tb_plan *plan = w->config->plan;
-
-    return plan->place[id] != TB_PLAN_NOBODY &&
-           (plan->workers == 1 || tb_plan_worker(plan, id) == w->index);
-}
-
-/* The user `id`, if it uses this pair now and the segment is from the target it talks to. */
-static struct tb_user *user_of_segment(struct tb_worker *w, uint32_t id, uint32_t generation,
-                                       const struct tb_segment *seg)
-{
-    const struct tb_plan *plan = w->config->plan;
-    const struct tb_endpoint *target = &plan->targets[tb_plan_script(plan, id)->transfer];
-    struct tb_user *u = &w->users[plan->place[id]];
-
-    if (u->generation != generation || seg->sport != target->port ||
-        !tb_addr_eq(&seg->src, &target->addr))
-        return NULL;
-    return u;
-}
-
-/* A back-end that says how long the packet was may have cut it behind the headers: enough, unless
- * its bytes are wanted. From any other a packet that lacks bytes is broken. */
-static bool complete_payload(const struct tb_user *u, const struct tb_packet *packet,
-                             struct tb_segment *seg)
-{
-    if (seg->payload_len >= seg->payload_claimed)
-        return true;
-    if (!packet->wire_len || (u->tcp.flags & TB_TCP_WANTS_DATA))
-        return false;
-    seg->payload_len = seg->payload_claimed;
-    seg->payload = NULL;
-    return true;
-}
-
-static void input(struct tb_worker *w, const struct tb_packet *packet)
-{
-    struct tb_segment seg;
-
-    if (tb_segment_parse(packet->data, packet->len, &seg) < 0) {
-        w->stats.bad_packets++;
-        return;
-    }
-    if (packet->wire_len > packet->len)
-        seg.payload_claimed = seg.payload_len + (packet->wire_len - packet->len);
-    uint32_t generation, id = tb_plan_user_at(w->config->plan, &seg.dst, seg.dport, &generation);
-    if (id != TB_PLAN_NOBODY && !is_served_here(w, id)) {
-        w->stats.strays++; /* another shard's: not ours to answer */
-        return;
-    }
-    struct tb_user *u = NULL;
-    if (id != TB_PLAN_NOBODY)
-        u = user_of_segment(w, id, generation, &seg);
-    if (!u) {
-        if (tb_plan_has_addr(w->config->plan, &seg.dst))
-            stray(w, &seg);
-        return;
-    }
-    if (!complete_payload(u, packet, &seg)) {
-        w->stats.bad_packets++;
-        return;
-    }
-    struct tb_tcp_path path = {.src = seg.dst,
-                               .dst = seg.src,
-                               .sport = seg.dport,
-                               .dport = seg.sport,
-                               .transfer = tb_user_script(w, u)->transfer};
-    w->seen_us =
-        packet->time_us && packet->time_us < w->tcp.now_us ? packet->time_us : w->tcp.now_us;
-    tb_worker_touch(w, u);
-    unsigned events = tb_tcp_input(&w->tcp, &u->tcp, &path, &seg);
-    if (events & TB_TCP_EV_STRAY)
-        stray(w, &seg);
-    else if (events)
-        tb_player_events(w, u, events);
 }
 
 /* --- starts
@@ -352,7 +272,7 @@ static void start_late(struct tb_worker *w)
  * starts as soon as that is over. Open loop: any free user; without one, the arrival waits. */
 static void start_due(struct tb_worker *w)
 {
-    for (uint32_t n = 0; !w->arrivals_over && n < TB_WORKER_BATCH; n++) {
+    for (uint32_t n = 0; !w->live && !w->arrivals_over && n < TB_WORKER_BATCH; n++) {
         struct tb_user *u = &w->users[w->next_user];
         if (arrival_us(w, 0) > w->tcp.now_us)
             return;
@@ -378,6 +298,8 @@ void tb_worker_play_over(struct tb_worker *w, struct tb_user *u, int64_t again_u
         w->restarts++;
         return;
     }
+    if (w->live)
+        return;
     if (w->config->open_loop) {
         /* Not started here, even if arrivals wait: our caller is not done with this play. */
         w->free_users[(w->free_first + w->free_count++) % w->user_count] = i;
@@ -494,17 +416,31 @@ static void arm(struct tb_worker *w, struct tb_user *u)
     if (tick == 0)
         return;
     /* One armed too early only looks again; moving it at every packet would cost more. */
-    if (tb_wheel_is_armed(&u->timer) && (int32_t) (u->timer.due - tick) <= 0)
+    uint32_t i = tb_user_index(w, u);
+    if (tb_wheel_is_armed(&w->wheel, i) && (int32_t) (tb_wheel_due(&w->wheel, i) - tick) <= 0)
         return;
-    tb_wheel_set(&w->wheel, tb_user_index(w, u), tick);
+    tb_wheel_set(&w->wheel, i, tick);
+}
+
+/* Give back what is not needed any more of a live session. */
+static void settle_live(struct tb_worker *w, struct tb_user *u)
+{
+    if (u->tcp.busy)
+        return;
+    if (u->phase == TB_PHASE_IDLE && u->due_us == TB_NEVER)
+        tb_live_retire(w->live, u);
+    else if (u->phase == TB_PHASE_PLAYING)
+        tb_live_trim(w->live, u);
 }
 
 /* Send what `u` has to send, start its next play if that is due, set its timer. */
 static void settle(struct tb_worker *w, struct tb_user *u)
 {
     struct tb_tcp_path path;
-    struct tb_tcp_syn syn = tb_worker_syn(w, u);
+    struct tb_tcp_syn syn = {0};
 
+    if (u->tcp.state == TB_TCP_SYN_SENT)
+        syn = tb_worker_syn(w, u);
     tb_user_path(w, u, &path);
     tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
     if (u->phase == TB_PHASE_IDLE && u->due_us <= w->tcp.now_us) {
@@ -512,6 +448,7 @@ static void settle(struct tb_worker *w, struct tb_user *u)
         u->due_us = TB_NEVER;
         if (w->stop == TB_STOP_NONE) {
             tb_player_start(w, u, 0);
+            syn = tb_worker_syn(w, u);
             tb_user_path(w, u, &path);
             tb_tcp_output(&w->tcp, &u->tcp, &path, &syn);
         }
@@ -520,32 +457,28 @@ static void settle(struct tb_worker *w, struct tb_user *u)
     const struct tb_busy *b = tb_user_busy(w, u);
     if (b &&
         (u->phase == TB_PHASE_IDLE ||
-         (!b->first_pending && b->give_up_us == 0 && !b->module_keeps)) &&
+         (!b->first_pending && b->give_up_us == 0 && !b->module_keeps && !b->first_held)) &&
         (u->tcp.state == TB_TCP_CLOSED || tb_tcp_is_quiet(&w->tcp, &u->tcp)))
         tb_tcp_release(&w->tcp, &u->tcp);
+    if (w->live)
+        settle_live(w, u);
     arm(w, u);
 }
 
-static uint32_t take_packets(struct tb_worker *w)
-{
-    uint32_t n = tb_io_recv(w->io, w->packets, TB_WORKER_BATCH);
-
-    w->stats.packets_received += n;
-    w->tcp.is_behind = n == TB_WORKER_BATCH;
-    for (uint32_t i = 0; i < n; i++)
-        input(w, &w->packets[i]);
-    return n;
-}
-
+/* All that are due first, so that their records are on the way while the earlier ones' are used. */
 static uint32_t take_timers(struct tb_worker *w)
 {
-    uint32_t n = 0, i;
+    uint32_t due[TB_WORKER_BATCH], n = 0;
 
-    for (; n < TB_WORKER_BATCH && w->user_count > 0; n++) {
-        i = tb_wheel_pop(&w->wheel, w->tcp.now_us);
+    while (n < TB_WORKER_BATCH && w->user_count > 0) {
+        uint32_t i = tb_wheel_pop(&w->wheel, w->tcp.now_us);
         if (i == TB_WHEEL_NONE)
             break;
-        struct tb_user *u = &w->users[i];
+        tb_user_prefetch(&w->users[i]);
+        due[n++] = i;
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        struct tb_user *u = &w->users[due[k]];
         tb_worker_touch(w, u);
         unsigned events = tb_tcp_timer(&w->tcp, &u->tcp);
         if (events)
@@ -559,19 +492,24 @@ bool tb_worker_tick(struct tb_worker *w, uint64_t now_us, uint64_t real_us)
 {
     w->tcp.now_us = now_us;
     w->tcp.real_us = real_us;
-    uint32_t packets = take_packets(w);
+    uint32_t packets = tb_worker_input(w);
     w->seen_us = now_us;
+    bool live_more = w->live && tb_live_take(w->live);
     uint32_t timers = take_timers(w);
     check_duration(w);
+    if (w->live && tb_live_is_over(w->live))
+        w->arrivals_over = true;
     start_late(w);
     start_due(w);
     sweep(w);
+    if (w->live)
+        tb_live_announce(w->live);
     for (uint32_t i = 0; i < w->dirty_count; i++)
         settle(w, &w->users[w->dirty[i]]);
     w->dirty_count = 0;
     flush(&w->tcp);
     linger(w);
-    return packets == TB_WORKER_BATCH || timers == TB_WORKER_BATCH;
+    return packets == TB_WORKER_BATCH || timers == TB_WORKER_BATCH || live_more;
 }
 
 uint64_t tb_worker_next_us(const struct tb_worker *w)
@@ -580,7 +518,9 @@ uint64_t tb_worker_next_us(const struct tb_worker *w)
     uint64_t at = w->user_count > 0 ? tb_wheel_next_us(&w->wheel) : UINT64_MAX;
     uint64_t others[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 
-    if (!w->arrivals_over)
+    if (w->live)
+        others[0] = tb_live_next_us(w->live);
+    else if (!w->arrivals_over)
         others[0] = arrival_us(w, 0);
     if (c->duration_us && w->stop < TB_STOP_CUT)
         others[1] = w->begin_us + c->duration_us + (w->stop == TB_STOP_STARTING ? c->grace_us : 0);

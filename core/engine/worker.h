@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "base/wheel.h"
 #include "engine/engine.h"
+#include "engine/live.h"
 #include "engine/stats.h"
 #include "engine/user.h"
 #include "io/io.h"
@@ -39,7 +40,9 @@ struct tb_worker {
     struct tb_user *users;
     uint32_t user_count;
     struct tb_wheel wheel;
-    struct tb_pool pendings, module_busy;
+    struct tb_pool pendings, module_busy, held;
+    struct tb_live *live;            /* NULL: sessions are the plan's */
+    struct tb_live_user *live_users; /* then by user */
     uint8_t *module_state; /* per user: a deadline, then session_size bytes; NULL: none needed */
     uint32_t module_state_bytes;
 
@@ -105,7 +108,9 @@ static inline struct tb_busy *tb_user_busy(const struct tb_worker *w, const stru
 static inline const struct tb_script *tb_user_script(const struct tb_worker *w,
                                                      const struct tb_user *u)
 {
-    return tb_plan_script(w->config->plan, u->tcp.owner);
+    if (w->live)
+        return w->live_users[u - w->users].script;
+    return w->config->plan->sessions[u->session];
 }
 static inline uint32_t tb_user_index(const struct tb_worker *w, const struct tb_user *u)
 {
@@ -116,15 +121,32 @@ static inline const struct tb_module *tb_user_module(const struct tb_worker *w,
 {
     return w->config->modules[tb_user_script(w, u)->module].ops;
 }
+/* Live: is the session still going on online? */
+static inline bool tb_user_goes_on(const struct tb_worker *w, const struct tb_user *u)
+{
+    return w->live && w->live_users[u - w->users].flow != 0;
+}
 static inline struct tb_pending *tb_pending_at(const struct tb_worker *w, uint32_t handle)
 {
     return handle ? tb_pool_at(&w->pendings, handle) : NULL;
+}
+/* The record is going to be used soon. */
+static inline void tb_user_prefetch(const struct tb_user *u)
+{
+    const char *record = (const char *) u;
+
+    __builtin_prefetch(record, 1);
+    __builtin_prefetch(record + 64, 1);
+    __builtin_prefetch(record + sizeof *u - 1, 1);
 }
 /* Addresses and ports that `u` uses now. */
 static inline void tb_user_path(const struct tb_worker *w, const struct tb_user *u,
                                 struct tb_tcp_path *path)
 {
-    tb_plan_path(w->config->plan, u->tcp.owner, u->generation, path);
+    if (w->live)
+        tb_live_path(&w->live_users[u - w->users], path);
+    else
+        tb_plan_path(w->config->plan, u->tcp.owner, u->generation, path);
 }
 /* To be settled before the turn ends: output, timers. */
 void tb_worker_touch(struct tb_worker *w, struct tb_user *u);
@@ -139,11 +161,16 @@ struct tb_tcp_syn tb_worker_syn(const struct tb_worker *w, const struct tb_user 
  * after that delay; -1: no. */
 void tb_worker_play_over(struct tb_worker *w, struct tb_user *u, int64_t again_us);
 
+/* input.c: take what has come; the number of packets */
+uint32_t tb_worker_input(struct tb_worker *w);
+
 /* player.c: the life of a session */
 void tb_player_start(struct tb_worker *w, struct tb_user *u, uint64_t late_us);
 void tb_player_events(struct tb_worker *w, struct tb_user *u, unsigned events);
 void tb_player_timer(struct tb_worker *w, struct tb_user *u);
 void tb_player_advance(struct tb_worker *w, struct tb_user *u);
+/* Live: more of the script is known. */
+void tb_player_grown(struct tb_worker *w, struct tb_user *u);
 /* The earliest deadline of the play itself, TB_NEVER when there is none. */
 uint64_t tb_player_deadline(const struct tb_worker *w, const struct tb_user *u);
 
@@ -158,6 +185,15 @@ void tb_response_status(struct tb_worker *w, struct tb_user *u, enum tb_response
 void tb_response_forget(struct tb_worker *w, struct tb_busy *b);
 /* Nothing is awaited any more; the module keeps its state. */
 void tb_response_drop(struct tb_worker *w, struct tb_user *u);
+
+/* Live: what the online server answered is known now, as far as it is. */
+void tb_response_known(struct tb_worker *w, struct tb_user *u);
+/* Live: does anything that came, or a FIN behind it, have to wait for the online server? */
+bool tb_response_waits(const struct tb_worker *w, const struct tb_user *u);
+/* Live: the client has begun to speak, so that there is no greeting if none was seen. */
+void tb_response_no_greeting(struct tb_worker *w, struct tb_user *u);
+/* Live: the server has closed or reset: held bytes are judged without what they wait for. */
+void tb_response_release(struct tb_worker *w, struct tb_user *u);
 
 /* ending.c: the captured end */
 void tb_ending_advance(struct tb_worker *w, struct tb_user *u);

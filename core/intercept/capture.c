@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "intercept/pace.h"
+#include "io/pace.h"
 #include "intercept/readdress.h"
 #include "io/backend.h"
 #include "io/ring.h"

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "config/intercept.h"
-#include "intercept/expression.h"
+#include "io/expression.h"
 #include "io/steer.h"
 #include "relay/server.h"
 

@@ -13,7 +13,6 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -22,20 +21,19 @@
 #include <unistd.h>
 #include "io/backend.h"
 #include "packet/view.h"
-#include "packet/wire.h"
 
 enum {
     BLOCK_BYTES = 64 << 10,
     SLOT_LEAST = 2048,
     SLOT_MOST = 16384,
-    QUEUE_BYTES = 64 << 20, /* long packets, as the kernel counts them */
-    LONG_MAX = TB_IO_IP_MAX + 40,
-    LONG_ROOM = 16 * (LONG_MAX + 1) /* long packets of one recv() */
+    QUEUE_BYTES = 64 << 20,      /* long packets, as the kernel counts them */
+    LONG_MAX = (512 << 10) + 40, /* BIG TCP; nearly all end at 64 KB */
+    LONG_ROOM = 4 * LONG_MAX     /* long packets of one recv() */
 };
 
 struct tb_ring {
     int fd;
-    struct ifreq device; /* its name; and its index when it was bound */
+    struct ifreq device; /* its name; and its index when it was bound (empty and 0: all) */
     uint8_t *memory;     /* [bytes] */
     uint32_t bytes, slot_bytes, slots;
     uint32_t next;      /* slot that will be filled next */
@@ -50,19 +48,17 @@ static struct tpacket2_hdr *slot_at(struct tb_ring *r, uint32_t i)
     return (struct tpacket2_hdr *) (r->memory + (size_t) i * r->slot_bytes);
 }
 
-static uint32_t slot_status(struct tpacket2_hdr *h)
+/* The kernel's headers declare no atomics: hence the compiler's own. */
+static uint32_t slot_status(const struct tpacket2_hdr *h)
 {
-    uint32_t status = *(volatile uint32_t *) &h->tp_status;
-    atomic_thread_fence(memory_order_acquire);
-    return status;
+    return __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE);
 }
 
 static void give_back(struct tb_ring *r)
 {
-    atomic_thread_fence(memory_order_release);
     for (; r->lent; r->lent--) {
         uint32_t i = (r->next + r->slots - r->lent) % r->slots;
-        *(volatile uint32_t *) &slot_at(r, i)->tp_status = TP_STATUS_KERNEL;
+        __atomic_store_n(&slot_at(r, i)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
     }
 }
 
@@ -79,18 +75,6 @@ static uint8_t *take_long(struct tb_ring *r, uint32_t status, uint32_t *used, ui
     *used += (uint32_t) n;
     *len = (uint32_t) n;
     return at;
-}
-
-/* The length by the IP header, without Ethernet's padding; `came` where it says nothing (BIG TCP)
- * or is not there. */
-static uint32_t ip_length(const uint8_t *data, uint32_t len, uint32_t came)
-{
-    uint32_t claimed = 0;
-    if (len >= 6 && data[0] >> 4 == 4)
-        claimed = tb_get_be16(data + 2);
-    else if (len >= 6 && data[0] >> 4 == 6 && tb_get_be16(data + 4))
-        claimed = 40u + tb_get_be16(data + 4);
-    return claimed && claimed < came ? claimed : came;
 }
 
 /* Where neither a device nor the kernel has looked at the checksum, and the packet is whole. */
@@ -114,7 +98,7 @@ static bool take(struct tb_ring *r, struct tpacket2_hdr *h, uint32_t status, uin
         data = take_long(r, status, long_used, &len);
     if (!data)
         return false;
-    uint32_t wire_len = ip_length(data, len, h->tp_len);
+    uint32_t wire_len = tb_ip_length(data, len, h->tp_len);
     if (is_broken(data, len, wire_len, status))
         return false;
     *out = (struct tb_ring_packet){
@@ -202,10 +186,17 @@ static int bind_device(struct tb_ring *r)
     return bind(r->fd, (struct sockaddr *) &addr, sizeof addr) < 0 ? -errno : 0;
 }
 
+int tb_ring_promiscuous(struct tb_ring *r, uint32_t ifindex)
+{
+    struct packet_mreq m = {.mr_ifindex = (int) ifindex, .mr_type = PACKET_MR_PROMISC};
+    return setsockopt(r->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &m, sizeof m) < 0 ? -errno : 0;
+}
+
 int tb_ring_follow(struct tb_ring *r)
 {
     struct ifreq now = r->device;
-    if (ioctl(r->fd, SIOCGIFINDEX, &now) < 0 || now.ifr_ifindex == r->device.ifr_ifindex)
+    if (!now.ifr_ifindex || ioctl(r->fd, SIOCGIFINDEX, &now) < 0 ||
+        now.ifr_ifindex == r->device.ifr_ifindex)
         return 0;
     r->device = now;
     int e = bind_device(r);
@@ -214,16 +205,34 @@ int tb_ring_follow(struct tb_ring *r)
 
 /* --- opening -------------------------------------------------------------------------------- */
 
-/* Slots that hold a full frame of the device. */
-static uint32_t slot_bytes_for(int fd, const char *device)
+static uint32_t mtu_of(int fd, const char *device)
 {
     struct ifreq r = {0};
-    uint32_t slot = SLOT_LEAST;
     memcpy(r.ifr_name, device, strnlen(device, sizeof r.ifr_name - 1));
-    if (ioctl(fd, SIOCGIFMTU, &r) == 0) {
-        while (slot < SLOT_MOST && slot < (uint32_t) r.ifr_mtu + 128)
-            slot *= 2;
+    return ioctl(fd, SIOCGIFMTU, &r) == 0 ? (uint32_t) r.ifr_mtu : 0;
+}
+
+/* Of all devices; loopback's says nothing of what passes it. */
+static uint32_t largest_mtu(int fd)
+{
+    uint32_t largest = 0;
+    struct if_nameindex *list = if_nameindex();
+    for (struct if_nameindex *i = list; i && i->if_index; i++) {
+        uint32_t mtu = mtu_of(fd, i->if_name);
+        if (mtu <= TB_IO_IP_MAX && mtu > largest)
+            largest = mtu;
     }
+    if (list)
+        if_freenameindex(list);
+    return largest;
+}
+
+/* Slots that hold a full frame of the device, or of all. */
+static uint32_t slot_bytes_for(int fd, const char *device)
+{
+    uint32_t mtu = device ? mtu_of(fd, device) : largest_mtu(fd), slot = SLOT_LEAST;
+    while (slot < SLOT_MOST && slot < mtu + 128)
+        slot *= 2;
     return slot;
 }
 
@@ -251,8 +260,8 @@ static int map(struct tb_ring *r)
 
 static int set_up(struct tb_ring *r, const char *device, uint32_t bytes, struct tb_err *err)
 {
-    uint32_t ifindex = if_nametoindex(device);
-    if (ifindex == 0)
+    uint32_t ifindex = device ? if_nametoindex(device) : 0;
+    if (device && ifindex == 0)
         return tb_err_set(err, -ENODEV, "there is no device %s to capture on", device);
     /* Without link header, and with no protocol yet: nothing comes before the filter is there. */
     r->fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -271,11 +280,13 @@ static int set_up(struct tb_ring *r, const char *device, uint32_t bytes, struct 
         e = tb_ring_filter(r, NULL, 0);
     if (e)
         return tb_err_set(err, e, "cannot make a capture ring: %s", strerror(-e));
-    memcpy(r->device.ifr_name, device, strnlen(device, IFNAMSIZ - 1));
+    if (device)
+        memcpy(r->device.ifr_name, device, strnlen(device, IFNAMSIZ - 1));
     r->device.ifr_ifindex = (int) ifindex;
     e = bind_device(r);
     if (e)
-        return tb_err_set(err, e, "cannot capture on %s: %s", device, strerror(-e));
+        return tb_err_set(err, e, "cannot capture on %s: %s", device ? device : "all devices",
+                          strerror(-e));
     return 0;
 }
 

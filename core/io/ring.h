@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A packet socket with a TPACKET_V2 ring: packets from the IP header on, with the kernel's time
- * stamp, without a system call each. Used by io/capture.c (in process) and by intercept. Each ring
- * belongs to one thread, except that another one may change its filter and read its drops.
+ * stamp, without a system call each. Used by io/capture.c (in process), io/tap_device.c and by
+ * intercept. Each ring belongs to one thread, except that another one may change its filter and
+ * read its drops.
  */
 #ifndef TB_IO_RING_H
 #define TB_IO_RING_H
@@ -27,7 +28,8 @@ struct tb_ring_packet {
     bool unsummed;     /* never left this machine: its TCP checksum covers the pseudo-header only */
 };
 
-/* A ring of about `bytes` for `device`, closed to everything until a filter is set. 0 or -errno
+/* A ring of about `bytes` for `device`, closed to everything until a filter is set. NULL: for all
+ * devices, those to come too; such a ring stays as it is when one goes down or away. 0 or -errno
  * with words. */
 int tb_ring_open(const char *device, uint32_t bytes, struct tb_ring **out, struct tb_err *err);
 /* NULL is fine. */
@@ -37,6 +39,10 @@ void tb_ring_close(struct tb_ring *r);
  * or all: the ring's slots take a frame of the device's MTU, longer ones come by a call each. `len`
  * 0: nothing. 0, or the kernel's -errno: -ENOMEM (beyond net.core.optmem_max), -EINVAL. */
 int tb_ring_filter(struct tb_ring *r, const struct sock_filter *program, uint32_t len);
+
+/* Let the device take packets for other hosts too, as a mirror port brings them, while the ring is
+ * open. 0 or -errno. */
+int tb_ring_promiscuous(struct tb_ring *r, uint32_t ifindex);
 
 /* Has the device been taken away, and is there a new one of that name? Capture on that then; any
  * thread may ask. Its index; 0: all is as it was; -errno: -EINVAL for a ring that shares a device.

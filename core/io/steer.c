@@ -17,8 +17,16 @@
 
 enum { MULTIPLY_ADDR = (int) 0x9E3779B1u, MULTIPLY_PORT = (int) 0x85EBCA6Bu };
 
-enum { V4_SRC = 12, V4_DST = 16, V6_SRC = 8, V6_DST = 24, V6_DST_LOW = 36, V6_HEADER = 40 };
-enum { SPORT = 0, DPORT = 2 };
+enum {
+    V4_SRC = 12,
+    V4_DST = 16,
+    V6_SRC = 8,
+    V6_SRC_LOW = 20,
+    V6_DST = 24,
+    V6_DST_LOW = 36,
+    V6_HEADER = 40
+};
+enum { SPORT = 0, DPORT = 2, NO_JUMP = 0x7fffffff };
 
 /* --- eBPF ---------------------------------------------------------------------------------- */
 
@@ -136,7 +144,8 @@ uint32_t tb_steer_cbpf(uint32_t workers, struct sock_filter out[TB_STEER_CBPF_MA
     return sizeof program / sizeof program[0];
 }
 
-/* --- the filter for client ranges and sources ------------------------------------------------ */
+/* --- an assembler -----------------------------------------------------------------------------
+ */
 
 struct assembler {
     const struct tb_io_range *ranges; /* NULL: every packet is let pass */
@@ -174,6 +183,114 @@ static void emit_load(struct assembler *a, uint16_t size, uint32_t offset)
     emit(a, stmt((uint16_t) (BPF_LD | size | BPF_ABS), offset));
 }
 
+static uint32_t addr_word(const struct tb_addr *a, uint32_t offset)
+{
+    const uint8_t *b = a->b + offset;
+    return (uint32_t) b[0] << 24 | (uint32_t) b[1] << 16 | (uint32_t) b[2] << 8 | b[3];
+}
+
+/* --- the worker of the client's end --------------------------------------------------------------
+ */
+
+enum { CLIENT_ADDR, SERVICE_PORT }; /* scratch memory */
+
+/* A jump to where patch_all() says; `*before` is the last one that leads there. */
+static void emit_jump(struct assembler *a, uint32_t *before)
+{
+    uint32_t at = a->len;
+    emit(a, stmt(BPF_JMP | BPF_JA, *before)); /* until then they are a list */
+    *before = at;
+}
+
+static void patch_all(struct assembler *a, uint32_t last)
+{
+    while (last != NO_JUMP && !a->full) {
+        uint32_t before = a->out[last].k;
+        patch_jump(a, last);
+        last = before;
+    }
+}
+
+/* The client is this end: remember its address, have its port in A, and jump. X is the length of
+ * the IP header. */
+enum { CLIENT_LENGTH = 4 };
+static void emit_client(struct assembler *a, uint32_t base, uint32_t addr_at, uint32_t port_at,
+                        uint32_t *end)
+{
+    emit_load(a, BPF_W, base + addr_at);
+    emit(a, stmt(BPF_ST, CLIENT_ADDR));
+    emit(a, stmt(BPF_LD | BPF_H | BPF_IND, base + port_at));
+    emit_jump(a, end);
+}
+
+/* Which end of an IPv4 or IPv6 packet, whose header is at `base`, is the client? */
+static void emit_ends(struct assembler *a, const struct tb_tap_service *services, uint32_t count,
+                      uint32_t base, bool v4, uint32_t *end)
+{
+    uint32_t src = v4 ? V4_SRC : V6_SRC_LOW, dst = v4 ? V4_DST : V6_DST_LOW;
+
+    emit(a, v4 ? stmt(BPF_LDX | BPF_B | BPF_MSH, base) : stmt(BPF_LDX | BPF_IMM, V6_HEADER));
+    emit(a, stmt(BPF_LD | BPF_H | BPF_IND, base + DPORT));
+    emit(a, stmt(BPF_ST, SERVICE_PORT));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct tb_tap_service *s = &services[i];
+        if (!s->any_addr && tb_addr_is_v4(&s->addr) != v4)
+            continue;
+        uint32_t words = s->any_addr ? 0 : v4 ? 1 : 4, at = v4 ? V4_DST : V6_DST;
+        emit(a, stmt(BPF_LD | BPF_MEM, SERVICE_PORT));
+        emit(a, jump(BPF_JEQ, s->port, 0, (uint8_t) (2 * words + CLIENT_LENGTH)));
+        for (uint32_t w = 0; w < words; w++) {
+            emit_load(a, BPF_W, base + at + 4 * w);
+            emit(a, jump(BPF_JEQ, addr_word(&s->addr, v4 ? 12 : 4 * w), 0,
+                         (uint8_t) (2 * (words - 1 - w) + CLIENT_LENGTH)));
+        }
+        emit_client(a, base, src, SPORT, end);
+    }
+    emit_client(a, base, dst, DPORT, end);
+}
+
+static void emit_client_worker(struct assembler *a, const struct tb_tap_service *services,
+                               uint32_t count, uint32_t workers, uint32_t base)
+{
+    uint32_t to_v6 = NO_JUMP, end = NO_JUMP;
+
+    emit_load(a, BPF_B, base);
+    emit(a, stmt(BPF_ALU | BPF_RSH | BPF_K, 4));
+    emit(a, jump(BPF_JEQ, 6, 0, 1));
+    emit_jump(a, &to_v6);
+    emit_ends(a, services, count, base, true, &end);
+    patch_all(a, to_v6);
+    emit_ends(a, services, count, base, false, &end);
+    patch_all(a, end);
+    emit(a, stmt(BPF_ALU | BPF_MUL | BPF_K, (uint32_t) MULTIPLY_PORT));
+    emit(a, stmt(BPF_MISC | BPF_TAX, 0));
+    emit(a, stmt(BPF_LD | BPF_MEM, CLIENT_ADDR));
+    emit(a, stmt(BPF_ALU | BPF_MUL | BPF_K, (uint32_t) MULTIPLY_ADDR));
+    emit(a, stmt(BPF_ALU | BPF_ADD | BPF_X, 0));
+    emit(a, stmt(BPF_ALU | BPF_RSH | BPF_K, 16));
+    emit(a, stmt(BPF_ALU | BPF_MOD | BPF_K, workers));
+    emit(a, stmt(BPF_RET | BPF_A, 0));
+}
+
+/* What this host sends still has its link header when packets are shared out; there the offsets
+ * from the network header serve, which reach only what is not in fragments of memory. */
+int tb_steer_client(const struct tb_tap_service *services, uint32_t count, uint32_t workers,
+                    struct sock_filter *out)
+{
+    struct assembler a = {.out = out};
+    uint32_t to_sent = NO_JUMP;
+
+    emit_load(&a, BPF_W, (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE));
+    emit(&a, jump(BPF_JEQ, PACKET_OUTGOING, 0, 1));
+    emit_jump(&a, &to_sent);
+    emit_client_worker(&a, services, count, workers, 0);
+    patch_all(&a, to_sent);
+    emit_client_worker(&a, services, count, workers, (uint32_t) SKF_NET_OFF);
+    return a.full ? -E2BIG : (int) a.len;
+}
+
+/* --- the filter for client ranges and sources ------------------------------------------------- */
+
 /* "A must be k": drops the packet otherwise. */
 static void emit_require(struct assembler *a, uint32_t k)
 {
@@ -188,12 +305,6 @@ static void emit_range(struct assembler *a, const struct tb_io_range *r)
     emit(a, jump(BPF_JGE, tb_addr_low32(&r->first), 0, 2));
     emit(a, jump(BPF_JGT, tb_addr_low32(&last), 1, 0));
     emit_return(a, a->snap);
-}
-
-static uint32_t addr_word(const struct tb_addr *a, uint32_t offset)
-{
-    const uint8_t *b = a->b + offset;
-    return (uint32_t) b[0] << 24 | (uint32_t) b[1] << 16 | (uint32_t) b[2] << 8 | b[3];
 }
 
 /* Accept what comes from one of the sources; X is the length of the IP header. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Programs for the kernel's packet filter, made for the run: which worker a packet belongs to
- * (tb_steer_worker() of its destination), and which packets are ours at all.
+ * (tb_steer_worker() of its client's end), and which packets are ours at all.
  */
 #ifndef TB_IO_STEER_H
 #define TB_IO_STEER_H
@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "io/backends.h"
+#include "io/tap.h"
 
 enum {
     TB_STEER_EBPF_MAX = 32, /* instructions */
@@ -18,13 +19,20 @@ enum {
     TB_STEER_FILTER_MAX = BPF_MAXINSNS
 };
 
-/* The programs below return a worker for a packet that begins with its IP header: IPv4 with
- * options, IPv6 without extension headers. They return the number of instructions written. */
+/* The two programs below return the worker of its destination for a packet that begins with its IP
+ * header: IPv4 with options, IPv6 without extension headers. They return the number of instructions
+ * written. */
 
 /* eBPF, type BPF_PROG_TYPE_SOCKET_FILTER, for TUNSETSTEERINGEBPF. */
 uint32_t tb_steer_ebpf(uint32_t workers, struct bpf_insn out[TB_STEER_EBPF_MAX]);
 /* Classic BPF for PACKET_FANOUT_CBPF. */
 uint32_t tb_steer_cbpf(uint32_t workers, struct sock_filter out[TB_STEER_CBPF_MAX]);
+
+/* The same where packets of both directions come, seen where PACKET_FANOUT_CBPF looks at them:
+ * worker of the source of packets to a service, of the destination of all others. Writes at most
+ * TB_STEER_FILTER_MAX instructions; their number, or -E2BIG. */
+int tb_steer_client(const struct tb_tap_service *services, uint32_t count, uint32_t workers,
+                    struct sock_filter *out);
 
 /* Load a program; its descriptor, or -errno with words. */
 int tb_steer_load(const struct bpf_insn *program, uint32_t len, struct tb_err *err);

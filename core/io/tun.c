@@ -153,7 +153,7 @@ static int device_error(int e, struct tb_err *err)
 
 /* One more queue of the device `name`; the first one makes the device and completes the name.
  * Without IFF_NAPI: each write runs through the host's stack at once, in our context. With it a
- * small frame took 2.4 us of CPU instead of 1.5 (bench/io_bench). */
+ * small frame took 2.4 us of CPU instead of 1.5 (bench/blast). */
 static int queue_open(char name[IFNAMSIZ], bool several, int *fd_out)
 {
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);

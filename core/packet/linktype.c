@@ -9,7 +9,6 @@
 
 enum {
     LINKTYPE_NULL = 0,
-    LINKTYPE_ETHERNET = 1,
     LINKTYPE_RAW_BSD = 12, /* DLT_RAW as some systems wrote it into files */
     LINKTYPE_RAW_OPENBSD = 14,
     LINKTYPE_RAW = 101,
@@ -27,7 +26,7 @@ static const struct {
     const char *name;
 } known[] = {
     {LINKTYPE_NULL, "BSD loopback"},
-    {LINKTYPE_ETHERNET, "Ethernet"},
+    {TB_LINKTYPE_ETHERNET, "Ethernet"},
     {LINKTYPE_RAW_BSD, "raw IP"},
     {LINKTYPE_RAW_OPENBSD, "raw IP"},
     {LINKTYPE_RAW, "raw IP"},
@@ -92,7 +91,7 @@ static unsigned skip_link_header(uint32_t linktype, struct tb_cursor *c)
 {
     uint16_t type;
     switch (linktype) {
-    case LINKTYPE_ETHERNET:
+    case TB_LINKTYPE_ETHERNET:
         tb_cursor_skip(c, 12);
         return version_of_ethertype(c, tb_cursor_be16(c));
     case LINKTYPE_LINUX_SLL:

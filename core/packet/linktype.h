@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { TB_LINKTYPE_ETHERNET = 1 };
+
 /* Is this LINKTYPE_ number (as in the file, not the host's DLT_) one that we can strip? Ethernet,
  * Linux cooked v1 and v2, raw IP (101, 228, 229 and the historic 12, 14), NULL and LOOP. */
 bool tb_linktype_known(uint32_t linktype);

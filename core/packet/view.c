@@ -248,6 +248,16 @@ static inline int parse_tcp(const struct tb_ip *ip, struct tb_segment *seg)
     return 0;
 }
 
+uint32_t tb_ip_length(const uint8_t *data, uint32_t len, uint32_t came)
+{
+    uint32_t claimed = 0;
+    if (len >= 6 && data[0] >> 4 == 4)
+        claimed = tb_get_be16(data + 2);
+    else if (len >= 6 && data[0] >> 4 == 6 && tb_get_be16(data + 4))
+        claimed = 40u + tb_get_be16(data + 4);
+    return claimed && claimed < came ? claimed : came;
+}
+
 int tb_ip_parse(const uint8_t *data, uint32_t len, struct tb_ip *ip)
 {
     return parse_ip(data, len, ip);

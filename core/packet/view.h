@@ -67,6 +67,10 @@ struct tb_segment {
  * payload. 0, or -EBADMSG when it is not IP or its lengths contradict each other. */
 int tb_ip_parse(const uint8_t *data, uint32_t len, struct tb_ip *ip);
 
+/* How long is the packet that came with `came` bytes, of which `len` are here? By its IP header,
+ * without Ethernet's padding; `came` where that says nothing (BIG TCP) or is not there. */
+uint32_t tb_ip_length(const uint8_t *data, uint32_t len, uint32_t came);
+
 /* Parse the TCP header at the payload of an unfragmented (or reassembled) packet. Bad options are
  * ignored from the bad one on, and so are those that the capture cut off. 0 or -EBADMSG. */
 int tb_tcp_parse(const struct tb_ip *ip, struct tb_segment *seg);

@@ -37,14 +37,15 @@ static void add(struct tb_advice *a, const char *fmt, ...)
     a->count++;
 }
 
-static void advise_connecting(struct tb_advice *a, const struct tb_stats *s)
+static void advise_connecting(struct tb_advice *a, const struct tb_report_input *in)
 {
+    const struct tb_stats *s = in->stats;
     uint64_t silent = s->verdicts[TB_VERDICT_CONNECT_TIMEOUT];
     uint64_t refused = s->verdicts[TB_VERDICT_REFUSED];
 
     if (silent && !s->established)
-        add(a,
-            "no SYN was answered: run tcpburn with --check and the same -x, -c and -s to see why");
+        add(a, "no SYN was answered: run %s with --check and the same -x, -c and -s to see why",
+            in->is_live ? "tcpcopy" : "tcpburn");
     else if (silent)
         add(a,
             "%s got no answer to the SYN: the target's accept queue may be full "
@@ -139,19 +140,57 @@ static void advise_sending(struct tb_advice *a, const struct tb_stats *s)
         add(a, "the kernel refused to send %s: %s", tb_text_number(sum, "packet").s, causes[most]);
 }
 
-static void advise_machine(struct tb_advice *a, const struct tb_stats *s)
+/* What was seen and not copied, and what limits that. */
+static void advise_live(struct tb_advice *a, const struct tb_stats *s)
 {
-    uint64_t pacing = tb_histogram_quantile(&s->pacing_error, 0.99);
+    const struct tb_live_stats *live = &s->live;
+
+    if (live->drops)
+        add(a, "%s lost before they were read: a larger -B, more --workers, or a smaller -r",
+            tb_text_number(live->drops, "live packet").s);
+    if (s->verdicts[TB_VERDICT_CAPTURE_HOLE] && !live->drops)
+        add(a,
+            "%s ended where packets were missed, but not lost here: both directions must pass "
+            "this host whole",
+            tb_text_number(s->verdicts[TB_VERDICT_CAPTURE_HOLE], "session").s);
+    if (live->shed_memory)
+        add(a, "%s given up at the limit of -m: raise it, or take fewer with -r",
+            tb_text_number(live->shed_memory, "session").s);
+    if (live->shed_cpu)
+        add(a, "%s left out at the limit of --max-cpu: raise it, or take fewer with -r",
+            tb_text_number(live->shed_cpu, "session").s);
+    if (live->shed_pairs)
+        add(a, "%s left out for want of client addresses and ports: a larger -c, or fewer -n",
+            tb_text_number(live->shed_pairs, "session").s);
+}
+
+static void advise_pacing(struct tb_advice *a, const struct tb_report_input *in)
+{
+    uint64_t late_us = tb_histogram_quantile(&in->stats->pacing_error, 0.99);
+
+    if (late_us <= PACING_ERROR_US)
+        return;
+    if (in->is_live)
+        add(a,
+            "1 of 100 requests was sent more than %s after the live one: the target answers later "
+            "than the online server, or this host is saturated",
+            tb_text_time(late_us).s);
+    else
+        add(a,
+            "1 of 100 requests left more than %s after it was due: this host is saturated; use "
+            "more --workers or less load",
+            tb_text_time(late_us).s);
+}
+
+static void advise_machine(struct tb_advice *a, const struct tb_report_input *in)
+{
+    const struct tb_stats *s = in->stats;
 
     if (s->late)
         add(a, "%s could not start when due: raise -u, the limit of sessions at a time",
             tb_text_number(s->late, "session").s);
     advise_sending(a, s);
-    if (pacing > PACING_ERROR_US)
-        add(a,
-            "1 of 100 requests left more than %s after it was due: this host is saturated; use "
-            "more --workers or less load",
-            tb_text_time(pacing).s);
+    advise_pacing(a, in);
     if (s->retransmitted > RETRANSMITTED_FEW &&
         s->retransmitted * 1000 > s->packets_sent * RETRANSMITTED_PER_MILLE)
         add(a, "%s of the packets were sent again: the network or the target loses packets",
@@ -160,10 +199,12 @@ static void advise_machine(struct tb_advice *a, const struct tb_stats *s)
 
 void tb_advice_collect(struct tb_advice *advice, const struct tb_report_input *in)
 {
-    advise_connecting(advice, in->stats);
+    advise_connecting(advice, in);
     advise_sessions(advice, in->stats);
     advise_channel(advice, in);
-    advise_machine(advice, in->stats);
+    if (in->is_live)
+        advise_live(advice, in->stats);
+    advise_machine(advice, in);
     if (in->trace_sessions && !in->stats->started && !in->interrupted)
         add(advice, "no session was started: --duration may be shorter than the first start");
 }

@@ -169,6 +169,35 @@ static json_t *examples_array(const struct tb_stats *s)
     return examples;
 }
 
+/* Of the sessions seen and not used, those with this reason. */
+static uint64_t skipped(const struct tb_report_input *in, const char *reason)
+{
+    for (uint32_t i = 0; i < in->skip_count; i++)
+        if (strcmp(in->skipped[i].reason, reason) == 0)
+            return in->skipped[i].sessions;
+    return 0;
+}
+
+static json_t *live_object(const struct tb_report_input *in)
+{
+    const struct tb_live_stats *s = &in->stats->live;
+    const uint64_t *v = in->stats->verdicts;
+    json_t *live = COUNTS({"packets", s->packets}, {"kernel_drops", s->drops},
+                          {"unchecked", s->unchecked}, {"memory_bytes", s->memory_bytes});
+    json_t *sessions = COUNTS({"seen", s->sessions}, {"shared", s->sessions - skipped(in, "share")},
+                              {"taken", s->taken}, {"mid_stream", skipped(in, "no_syn")},
+                              {"capture_hole", v[TB_VERDICT_CAPTURE_HOLE]},
+                              {"unanswered", skipped(in, "unanswered") + skipped(in, "refused")},
+                              {"local", skipped(in, "local_client")});
+
+    json_object_set_new(
+        sessions, "shed",
+        COUNTS({"memory", s->shed_memory}, {"cpu", s->shed_cpu}, {"pairs", s->shed_pairs}));
+    json_object_set_new(live, "sessions", sessions);
+    json_object_set_new(live, "delay_us", tb_stats_histogram_json(&s->delay));
+    return live;
+}
+
 static json_t *module_object(const struct tb_report_input *in)
 {
     json_t *module = json_object();
@@ -180,7 +209,7 @@ static json_t *module_object(const struct tb_report_input *in)
     return module;
 }
 
-enum { TOP_LEVEL_KEYS = 13 };
+enum { TOP_LEVEL_KEYS = 13 }; /* and "live" */
 
 json_t *tb_report_json(const struct tb_report_input *in)
 {
@@ -217,8 +246,10 @@ json_t *tb_report_json(const struct tb_report_input *in)
                                    {"connected", c->connected}, {"losses", c->losses},
                                    {"duplicates", c->duplicates},
                                    {"clock_error_us", c->clock_error_us}));
-    if (json_object_size(report) !=
-        TOP_LEVEL_KEYS + (c->servers > 0)) { /* a value could not be allocated */
+    if (in->is_live)
+        json_object_set_new(report, "live", live_object(in));
+    if (json_object_size(report) != (size_t) TOP_LEVEL_KEYS + (c->servers > 0) +
+                                        in->is_live) { /* a value could not be allocated */
         json_decref(report);
         return NULL;
     }

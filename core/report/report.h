@@ -54,6 +54,7 @@ struct tb_report_input {
     double cpu_s;
     uint64_t max_rss_bytes;
     struct tb_report_channel channel;
+    bool is_live; /* tcpcopy: stats->live counts */
     bool interrupted;
 };
 
@@ -114,6 +115,7 @@ struct tb_status_figures {
     uint64_t planned, started, ended, open, failed, mismatched;
     double requests_per_s;
     uint64_t p50_us, p99_us; /* of the last second */
+    bool endless;            /* there is no plan that could be done to some percent */
 };
 void tb_status_init(struct tb_status *s);
 void tb_status_show(struct tb_status *s, const struct tb_status_figures *f, uint64_t now_us);

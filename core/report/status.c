@@ -81,11 +81,13 @@ static double progress(const struct tb_status_figures *f)
 static void compose(const struct tb_status_figures *f, char *line, size_t room)
 {
     double done = 100 * progress(f);
-    int n =
-        snprintf(line, room, "%3d%%  %s open  %s req/s  p50 %s  p99 %s  %s failed",
-                 done >= 100 ? 100 : (int) done, tb_text_count(f->open).s,
-                 tb_text_count((uint64_t) (f->requests_per_s + 0.5)).s, tb_text_time(f->p50_us).s,
-                 tb_text_time(f->p99_us).s, tb_text_count(f->failed).s);
+    int n = 0;
+
+    if (!f->endless)
+        n = snprintf(line, room, "%3d%%  ", done >= 100 ? 100 : (int) done);
+    n += snprintf(line + n, room - (size_t) n, "%s open  %s req/s  p50 %s  p99 %s  %s failed",
+                  tb_text_count(f->open).s, tb_text_count((uint64_t) (f->requests_per_s + 0.5)).s,
+                  tb_text_time(f->p50_us).s, tb_text_time(f->p99_us).s, tb_text_count(f->failed).s);
 
     if (f->mismatched && n > 0 && (size_t) n < room)
         n += snprintf(line + n, room - (size_t) n, "  %s mismatched",

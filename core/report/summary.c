@@ -84,6 +84,23 @@ static void print_counts(const struct tb_report_input *in, FILE *out)
     fputc('\n', out);
 }
 
+static void print_live(const struct tb_report_input *in, FILE *out)
+{
+    const struct tb_live_stats *s = &in->stats->live;
+    uint64_t shed = s->shed_memory + s->shed_cpu + s->shed_pairs;
+
+    if (!in->is_live)
+        return;
+    fprintf(out, "live       %s in %s", tb_text_number(s->sessions, "session").s,
+            tb_text_number(s->packets, "packet").s);
+    more(out, s->drops, "packets lost before they were read");
+    more(out, shed, "sessions shed");
+    more(out, in->stats->verdicts[TB_VERDICT_CAPTURE_HOLE], "sessions with a hole");
+    fprintf(out, "; sent %s later (p99 %s)\n",
+            tb_text_time(tb_histogram_quantile(&s->delay, 0.5)).s,
+            tb_text_time(tb_histogram_quantile(&s->delay, 0.99)).s);
+}
+
 static void print_channel(const struct tb_report_channel *c, FILE *out)
 {
     if (!c->servers)
@@ -137,20 +154,41 @@ static void print_slowest(const struct tb_report_input *in, FILE *out)
                 tb_text_number(slowest->responses, "response").s);
 }
 
-static const char *skip_hint(const char *reason)
+struct hint {
+    const char *reason, *words;
+};
+
+static const struct hint captured_hints[] = {
+    {"no_syn", "began before the capture did; capture before clients connect"},
+    {"truncated", "packets were cut; capture with a larger snap length (tcpdump -s 0)"},
+    {"hole", "client bytes are missing in the capture; --partial plays the rest"},
+    {"unanswered", "the captured server never answered; nothing to play"},
+    {"refused", "the captured server refused the connection; nothing to play"},
+    {"no_transfer", "to another server; name it with -x to play it too"},
+    {"tls", "encrypted; capture where it is not"},
+    {NULL, NULL},
+};
+
+static const struct hint live_hints[] = {
+    {"no_syn", "began before tcpcopy did"},
+    {"truncated", "packets were cut; use a larger -S, or a larger MTU where they are mirrored to"},
+    {"hole", "packets of the client were missed"},
+    {"unanswered", "the online server never answered; nothing to play"},
+    {"refused", "the online server refused the connection; nothing to play"},
+    {"share", "not of those that -r chooses"},
+    {"cpu", "beyond --max-cpu"},
+    {"local_client", "of this host itself; -H gives them an address"},
+    {"family", "the target has no address of their IP family; use -c"},
+    {"after_end", "began after --duration"},
+    {"tls", "encrypted; copy where it is not"},
+    {NULL, NULL},
+};
+
+static const char *skip_hint(const struct tb_report_input *in, const char *reason)
 {
-    static const char *const hints[][2] = {
-        {"no_syn", "began before the capture did; capture before clients connect"},
-        {"truncated", "packets were cut; capture with a larger snap length (tcpdump -s 0)"},
-        {"hole", "client bytes are missing in the capture; --partial plays the rest"},
-        {"unanswered", "the captured server never answered; nothing to play"},
-        {"refused", "the captured server refused the connection; nothing to play"},
-        {"no_transfer", "to another server; name it with -x to play it too"},
-        {"tls", "encrypted; capture where it is not"},
-    };
-    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
-        if (!strcmp(reason, hints[i][0]))
-            return hints[i][1];
+    for (const struct hint *h = in->is_live ? live_hints : captured_hints; h->reason; h++)
+        if (!strcmp(reason, h->reason))
+            return h->words;
     return "refused by the module; its manual says when";
 }
 
@@ -160,7 +198,8 @@ static void print_skipped(const struct tb_report_input *in, FILE *out)
 
     if (!left)
         return;
-    fprintf(out, "\nnot played: %s of the capture\n", tb_text_number(left, "session").s);
+    fprintf(out, "\nnot played: %s %s\n", tb_text_number(left, "session").s,
+            in->is_live ? "of those seen" : "of the capture");
     for (uint32_t i = 0, lines = 0; i < in->skip_count; i++) {
         const struct tb_skip *skip = &in->skipped[i];
         if (!skip->sessions)
@@ -171,20 +210,29 @@ static void print_skipped(const struct tb_report_input *in, FILE *out)
             break;
         }
         fprintf(out, "  %8s  %s: %s\n", tb_text_count(skip->sessions).s, skip->reason,
-                skip_hint(skip->reason));
+                skip_hint(in, skip->reason));
         left -= skip->sessions;
     }
+}
+
+static void print_head(const struct tb_report_input *in, FILE *out)
+{
+    fprintf(out, "%s %s, module %s: %s in %s", in->is_live ? "tcpcopy" : "tcpburn", in->version,
+            in->module, tb_text_number(in->stats->started, "session").s,
+            tb_text_duration(in->duration_s).s);
+    if (!in->is_live)
+        fprintf(out, ", %s played%s", tb_text_number(in->trace_sessions, "captured session").s,
+                in->interrupted ? " (interrupted)" : "");
+    fputs("\n\n", out);
 }
 
 void tb_report_summary(const struct tb_report_input *in, FILE *out)
 {
     struct tb_advice advice = {0};
 
-    fprintf(out, "tcpburn %s, module %s: %s in %s, %s played%s\n\n", in->version, in->module,
-            tb_text_number(in->stats->started, "session").s, tb_text_duration(in->duration_s).s,
-            tb_text_number(in->trace_sessions, "captured session").s,
-            in->interrupted ? " (interrupted)" : "");
+    print_head(in, out);
     print_counts(in, out);
+    print_live(in, out);
     print_channel(&in->channel, out);
     print_latencies(in->stats, out);
     print_slowest(in, out);

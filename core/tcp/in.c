@@ -164,8 +164,8 @@ static void grow_cwnd(const struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t ac
 
 static void leave_or_go_on_recovery(struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t acked)
 {
-    if (c->snd_una >= b->recover) {
-        c->flags &= (uint16_t) ~TB_TCP_RECOVERY;
+    if (c->snd_una >= b->recover) { /* with what a partial ACK of this very turn has asked for */
+        c->flags &= (uint16_t) ~(TB_TCP_RECOVERY | TB_TCP_RTX_FIRST);
         b->cwnd = b->ssthresh;
         return;
     }

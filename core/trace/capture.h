@@ -2,8 +2,8 @@
 /*
  * A capture file as a sequence of records, whatever its format. Damaged files give what can still
  * be found in them: a record that cannot be one is passed over by looking for the next that can.
- * Used by load.c; libpcap is not, because it refuses compressed files and pcapng files with several
- * link types or byte orders.
+ * Used by load.c and tap_file.c; libpcap is not, because it refuses compressed files and pcapng
+ * files with several link types or byte orders.
  */
 #ifndef TB_TRACE_CAPTURE_H
 #define TB_TRACE_CAPTURE_H
@@ -57,6 +57,10 @@ struct tb_capture {
  * tb_capture_file_close() may follow in either case. */
 int tb_capture_file_open(struct tb_capture *c, const char *path, struct tb_err *err);
 void tb_capture_file_close(struct tb_capture *c);
+
+/* What was wrong with what was read, in words; false: nothing. */
+bool tb_capture_file_trouble(const struct tb_capture *c, const char *path, char *words,
+                             size_t room);
 
 /* The next record, valid until the next call; false at the end. */
 static inline bool tb_capture_file_next(struct tb_capture *c, struct tb_record *r)

@@ -40,7 +40,9 @@ static void set_think(const struct tb_draft *d, struct tb_request *r,
 {
     bool follows_response = !d->last || first->responses > d->last->waits_for;
     r->waits_for = first->responses;
-    if (follows_response && !(r->flags & TB_REQ_CONTINUED)) {
+    if (d->shared->live) {
+        r->think_us = first->time_us > d->client_us ? first->time_us : d->client_us;
+    } else if (follows_response && !(r->flags & TB_REQ_CONTINUED)) {
         r->think_us = tb_draft_distance(first->response_us, first->time_us);
     } else {
         r->flags |= TB_REQ_PIPELINED;
@@ -327,7 +329,8 @@ int tb_draft_begin(struct tb_draft *d, struct tb_drafting *shared, struct tb_add
     struct tb_script *s = tb_draft_take(shared, &shared->scripts, sizeof *s);
     if (!s)
         return -ENOMEM;
-    if (add_session(shared->trace, s) < 0) {
+    s->number = UINT32_MAX;
+    if (!shared->live && add_session(shared->trace, s) < 0) {
         shared->out_of_memory = true;
         tb_draft_give(&shared->scripts, s);
         return -ENOMEM;
@@ -365,7 +368,8 @@ static void extend_run(struct tb_draft *d, uint64_t offset, uint32_t len, uint64
     struct tb_draft_mark first = mark_now(d, offset, time_us);
     if (!d->run) {
         d->run = add_request(d, &first, len, TB_REQ_BYTES, 0) != NULL;
-    } else if ((own_pause && tb_draft_distance(d->client_us, time_us) >= OWN_PAUSE_US) ||
+    } else if (d->shared->live || /* the request before may have been sent already */
+               (own_pause && tb_draft_distance(d->client_us, time_us) >= OWN_PAUSE_US) ||
                len > REQUEST_MAX - d->last->len) {
         add_request(d, &first, len, TB_REQ_BYTES | TB_REQ_CONTINUED, 0);
     } else {

@@ -30,6 +30,9 @@ static void end_client(struct tb_draft *d, enum tb_end kind, uint64_t seen, uint
     if (e->server_first)
         base_us = latest(base_us, d->server_end_us);
     e->delay_us = tb_draft_distance(base_us, time_us);
+    /* Live: its player may half-close now; what the server does is told later. */
+    if (d->shared->live && d->cut == d->script->client_bytes)
+        atomic_store_explicit(&d->script->complete, true, memory_order_release);
 }
 
 static void end_server(struct tb_draft *d, enum tb_end kind, uint64_t time_us)
@@ -92,7 +95,7 @@ static void finish_script(struct tb_draft *d)
         end_last_run(d);
     else if (s->client_bytes > d->cut)
         tb_draft_cut_rest(d, 0); /* cut off by the end of the session */
-    if (d->tail) {
+    if (d->tail && !d->shared->live) {
         struct tb_chunk *c = d->tail;
         tb_arena_trim(&t->bytes, c, sizeof *c + c->room, sizeof *c + c->len);
     }
@@ -106,6 +109,11 @@ static void drop_script(struct tb_draft *d)
 {
     struct tb_trace *t = d->shared->trace;
     struct tb_request *r = tb_script_first(d->script);
+    if (d->shared->live) {
+        if (!r)
+            tb_draft_give_chunks(d->shared, d->cut_chunk);
+        return; /* its follower frees it */
+    }
     while (r) {
         struct tb_request *next = tb_script_next(r);
         tb_draft_give(&d->shared->requests, r);
@@ -117,7 +125,7 @@ static void drop_script(struct tb_draft *d)
     tb_draft_give(&d->shared->scripts, d->script);
 }
 
-void tb_draft_close(struct tb_draft *d, const char *skip)
+const char *tb_draft_close(struct tb_draft *d, const char *skip)
 {
     const struct tb_learner *learner = d->shared->learner;
     d->closing = true;
@@ -133,4 +141,5 @@ void tb_draft_close(struct tb_draft *d, const char *skip)
     }
     free(d->marks);
     *d = (struct tb_draft){0};
+    return skip;
 }

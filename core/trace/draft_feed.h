@@ -13,12 +13,17 @@
 
 struct tb_draft_spare;
 
+enum { TB_DRAFT_ROOMS = 3 /* sizes of chunks that are used again */ };
+
 /* What the drafts of one trace share: where scripts are written and who learns. */
 struct tb_drafting {
     struct tb_trace *trace;
     const struct tb_learner *learner;          /* or NULL */
     struct tb_draft_spare *scripts, *requests; /* of sessions not used, to be used again */
     bool out_of_memory;                        /* set once; what was written is incomplete */
+    bool live; /* scripts are played while they grow, and given back afterwards */
+    struct tb_draft_spare *chunks[TB_DRAFT_ROOMS]; /* live: given back */
+    uint64_t bytes_in_use;                         /* live: of scripts, requests and chunks */
 };
 
 /* When bytes not yet cut off came: the first byte at `offset` and those behind it. */
@@ -63,6 +68,10 @@ struct tb_draft {
     bool closing;     /* the learner is being told of the end */
 };
 
+/* What a live session's script is: `think_us` of its requests is when their last byte was captured,
+ * since 1970; `complete` is set as soon as no more client bytes can come. `number` is the
+ * follower's (flow.h). */
+
 /* Start a script. `syn` options may come later through tb_draft_set_start(). 0 or -ENOMEM. */
 int tb_draft_begin(struct tb_draft *d, struct tb_drafting *shared, struct tb_addr client,
                    uint16_t client_port, uint16_t transfer);
@@ -91,10 +100,21 @@ static inline bool tb_draft_is_rejected(const struct tb_draft *d)
 }
 
 /* Nothing follows. The session becomes one of the trace's, unless `skip` gives a reason or the
- * learner has one; then it is counted under that. The draft is dead afterwards. */
-void tb_draft_close(struct tb_draft *d, const char *skip);
+ * learner has one; then it is counted under that. The draft is dead afterwards. The reason, or
+ * NULL. */
+const char *tb_draft_close(struct tb_draft *d, const char *skip);
 
 /* --- between draft.c, draft_memory.c and draft_end.c --------------------------------------- */
+
+/* Live: the script of a session that nobody plays any more. */
+void tb_drafting_free_script(struct tb_drafting *shared, struct tb_script *s);
+/* Live: forget the requests before `keep`, which everybody has played, and their bytes; as far as
+ * the session's draft `d` (NULL: closed) does not need them. */
+void tb_drafting_trim(struct tb_drafting *shared, const struct tb_draft *d, struct tb_script *s,
+                      const struct tb_request *keep);
+
+/* Live: these chunks and those behind them. */
+void tb_draft_give_chunks(struct tb_drafting *shared, const struct tb_chunk *first);
 
 /* A zeroed record of `bytes`, from those given back or new; NULL when memory is out. */
 void *tb_draft_take(struct tb_drafting *shared, struct tb_draft_spare **spares, size_t bytes);

@@ -35,9 +35,13 @@ int tb_flows_init(struct tb_flows *f, struct tb_trace *t, const struct tb_trace_
     f->services = o->services;
     f->service_count = o->service_count;
     f->partial = o->partial;
+    f->follower = o->follower;
+    f->drafting.live = o->follower != NULL;
     tb_pool_init(&f->pool, sizeof(struct tb_flow));
     tb_ended_init(&f->ended, &f->table);
     f->linger = malloc(TB_FLOW_LINGER_MAX * sizeof *f->linger);
+    if (f->follower && !(f->waiting = malloc(TB_FLOW_WAITING_MAX * sizeof *f->waiting)))
+        return -ENOMEM;
     return tb_table_init(&f->table, f, key_of) < 0 || !f->linger ? -ENOMEM : 0;
 }
 
@@ -47,7 +51,8 @@ void tb_flows_fini(struct tb_flows *f)
     tb_pool_fini(&f->pool);
     tb_ended_fini(&f->ended);
     free(f->linger);
-    f->linger = NULL;
+    free(f->waiting);
+    f->linger = f->waiting = NULL;
 }
 
 /* Index of the service at an endpoint, or -1. */
@@ -72,9 +77,16 @@ static void remember(struct tb_flows *f, uint32_t hash, const struct tb_ended *e
 /* The session's fate is decided: closed under `skip`, or as one to play. */
 static void settle(struct tb_flows *f, struct tb_flow *flow, const char *skip)
 {
-    tb_draft_close(&flow->c.draft, skip);
+    struct tb_script *s = flow->c.draft.script;
+    bool followed = flow->followed;
+    const char *reason = tb_draft_close(&flow->c.draft, skip);
     tb_reassembly_drop(&f->reassembly, &flow->c);
     flow->settled = true;
+    flow->followed = false;
+    if (followed)
+        f->follower->ended(f->follower->ctx, s, reason);
+    else if (f->follower)
+        tb_drafting_free_script(&f->drafting, s);
 }
 
 /* Client bytes are missing: with --partial, what came before them is played. */
@@ -118,7 +130,7 @@ static void finish(struct tb_flows *f, struct tb_flow *flow, uint32_t handle, bo
         remember(f, hash, &e);
     }
     flow->left = true;
-    if (!flow->lingers)
+    if (!flow->lingers && !flow->waits)
         tb_pool_give(&f->pool, handle);
 }
 
@@ -130,10 +142,10 @@ static void finish_lingering(struct tb_flows *f)
     f->linger_head = (f->linger_head + 1) % TB_FLOW_LINGER_MAX;
     f->linger_count--;
     flow->lingers = false;
-    if (flow->left)
-        tb_pool_give(&f->pool, handle);
-    else
+    if (!flow->left)
         finish(f, flow, handle, true);
+    else if (!flow->waits)
+        tb_pool_give(&f->pool, handle);
 }
 
 static void linger_if_over(struct tb_flows *f, struct tb_flow *flow, uint32_t handle,
@@ -169,6 +181,111 @@ void tb_flows_finish(struct tb_flows *f)
         if (!flow->settled)
             settle_end(f, flow);
     }
+}
+
+/* --- live sessions and their follower ------------------------------------------------------- */
+
+/* How far the script is: grows with whatever the follower wants to know. */
+static uint64_t script_progress(const struct tb_flow *flow)
+{
+    const struct tb_draft *d = &flow->c.draft;
+    return d->script->client_bytes + d->cut + d->script->responses + d->opaque +
+           d->script->has_greeting + tb_script_complete(d->script) + d->script->module;
+}
+
+static void begin_following(struct tb_flows *f, struct tb_flow *flow, uint32_t handle)
+{
+    flow->followed = true; /* before: the session may end within the call */
+    if (!f->follower->begin(f->follower->ctx, flow->c.draft.script, handle))
+        flow->abandoned = true;
+}
+
+/* Tell the follower what a segment brought. `before`: progress then. */
+static void follow(struct tb_flows *f, struct tb_flow *flow, uint32_t handle, uint64_t before)
+{
+    if (!flow->settled && !flow->followed && !flow->abandoned && flow->syn && flow->answered &&
+        !flow->refused)
+        begin_following(f, flow, handle);
+    else if (!flow->settled && flow->followed && script_progress(flow) != before)
+        f->follower->grown(f->follower->ctx, flow->c.draft.script);
+    if (flow->abandoned && !flow->settled) {
+        flow->followed = false;
+        settle(f, flow, NULL);
+    }
+    const struct tb_stream *s = flow->c.stream;
+    if (!flow->settled && !flow->c.hold &&
+        (flow->c.reset || flow->refused || (s[0].fin && s[1].fin)))
+        settle_end(f, flow);
+    if (flow->c.hold && !flow->waits && f->waiting_count < TB_FLOW_WAITING_MAX) {
+        uint32_t at = (f->waiting_head + f->waiting_count++) % TB_FLOW_WAITING_MAX;
+        f->waiting[at] = (struct tb_lingering){flow->last_us, handle};
+        flow->waits = true;
+    }
+}
+
+void tb_flows_abandon(struct tb_flows *f, uint32_t handle)
+{
+    struct tb_flow *flow = tb_pool_at(&f->pool, handle);
+    flow->abandoned = true;
+    if (f->current == handle || flow->settled)
+        return; /* its script may be in use further up: follow() does the rest */
+    flow->followed = false;
+    settle(f, flow, NULL);
+}
+
+void tb_flows_trim(struct tb_flows *f, uint32_t handle, struct tb_script *s,
+                   const struct tb_request *keep)
+{
+    const struct tb_flow *flow = handle ? tb_pool_at(&f->pool, handle) : NULL;
+    tb_drafting_trim(&f->drafting, flow && !flow->settled ? &flow->c.draft : NULL, s, keep);
+}
+
+static void settle_if_lost(struct tb_flows *f, struct tb_flow *flow, bool whole);
+
+/* Bytes that are missing for so long do not come any more, unless nobody has acknowledged them. */
+static void decide_waiting(struct tb_flows *f, uint64_t time_us)
+{
+    for (uint32_t n = f->waiting_count; n > 0; n--) {
+        struct tb_lingering w = f->waiting[f->waiting_head];
+        struct tb_flow *flow = tb_pool_at(&f->pool, w.handle);
+        if (!flow->left && time_us < w.since_us + TB_FLOW_PATIENCE_US)
+            return;
+        f->waiting_head = (f->waiting_head + 1) % TB_FLOW_WAITING_MAX;
+        f->waiting_count--;
+        flow->waits = false;
+        if (flow->left) {
+            if (!flow->lingers)
+                tb_pool_give(&f->pool, w.handle);
+            continue;
+        }
+        uint64_t before = flow->settled ? 0 : script_progress(flow);
+        f->current = w.handle;
+        if (!flow->settled)
+            settle_if_lost(f, flow, tb_reassembly_expire(&f->reassembly, &flow->c));
+        flow->last_us = time_us;
+        follow(f, flow, w.handle, before);
+        f->current = 0;
+    }
+}
+
+/* Sessions that nobody has said anything in for long; a part of them at a time. */
+static void end_idle(struct tb_flows *f, uint64_t time_us)
+{
+    for (uint32_t n = 0; f->idle_us && n < TB_FLOW_LOOK; n++) {
+        uint32_t ref = f->table.slots[f->looked++ & f->table.mask].ref;
+        if (ref == 0 || tb_ended_is_ref(ref))
+            continue;
+        struct tb_flow *flow = tb_pool_at(&f->pool, ref >> 1);
+        if (!flow->lingers && time_us > flow->last_us && time_us - flow->last_us > f->idle_us)
+            finish(f, flow, ref >> 1, true);
+    }
+}
+
+void tb_flows_tick(struct tb_flows *f, uint64_t time_us)
+{
+    finish_old(f, time_us);
+    decide_waiting(f, time_us);
+    end_idle(f, time_us);
 }
 
 /* --- segments of a known connection --------------------------------------------------------- */
@@ -330,6 +447,9 @@ static void take_bytes(struct tb_flows *f, struct tb_flow *flow, enum tb_dir dir
 static void take_segment(struct tb_flows *f, struct tb_flow *flow, uint32_t handle, enum tb_dir dir,
                          const struct tb_segment *seg, uint64_t time_us)
 {
+    uint64_t before = flow->settled ? 0 : script_progress(flow);
+    f->current = handle;
+    flow->last_us = time_us;
     learn_base(flow, dir, seg);
     if (!flow->settled)
         note_handshake(flow, dir, seg, time_us);
@@ -341,6 +461,9 @@ static void take_segment(struct tb_flows *f, struct tb_flow *flow, uint32_t hand
         mine->fin |= (seg->flags & TB_TCP_FIN) != 0;
     else if (mine->has_base)
         take_bytes(f, flow, dir, seg, ack, time_us);
+    if (f->follower)
+        follow(f, flow, handle, before);
+    f->current = 0;
     linger_if_over(f, flow, handle, time_us);
 }
 
@@ -379,6 +502,14 @@ static void set_start(struct tb_flow *flow, const struct tb_segment *seg, uint64
     tb_draft_set_start(&flow->c.draft, time_us, &syn);
 }
 
+static void skip_connection(struct tb_flows *f, const struct tb_flow_key *key, uint32_t hash,
+                            int client, const struct tb_segment *seg, const char *reason)
+{
+    struct tb_ended e = {.key = *key, .client = (uint8_t) client, .isn = seg->seq, .has_isn = true};
+    tb_trace_skip(f->drafting.trace, reason);
+    remember(f, hash, &e);
+}
+
 /* A SYN with an ISN of its own: a session, when it is for one of the services. `before` is what was
  * known of these endpoints, or NULL. */
 static void begin_session(struct tb_flows *f, const struct tb_flow_key *key, uint32_t hash,
@@ -387,10 +518,14 @@ static void begin_session(struct tb_flows *f, const struct tb_flow_key *key, uin
 {
     int service = find_service(f, &seg->dst, seg->dport);
     if (service < 0) {
-        struct tb_ended e = {
-            .key = *key, .client = (uint8_t) client, .isn = seg->seq, .has_isn = true};
-        tb_trace_skip(f->drafting.trace, "no_transfer");
-        remember(f, hash, &e);
+        skip_connection(f, key, hash, client, seg, "no_transfer");
+        return;
+    }
+    const char *refused = f->follower ? f->follower->refuse(f->follower->ctx, &seg->src, seg->sport,
+                                                            (uint16_t) service)
+                                      : NULL;
+    if (refused) {
+        skip_connection(f, key, hash, client, seg, refused);
         return;
     }
     uint32_t handle;

@@ -19,7 +19,7 @@
 #include "trace/fragment.h"
 #include "trace/verify.h"
 
-enum { ARENA_BYTES = 1 << 20, PROGRESS_BYTES = 4 << 20 };
+enum { ARENA_BYTES = 1 << 20, PROGRESS_BYTES = 4 << 20, WORDS = 512 };
 
 struct load {
     struct tb_trace *t;
@@ -98,23 +98,12 @@ static void tell_progress(struct load *l, uint64_t file_bytes)
     l->o->progress(l->o->progress_ctx, done, total, l->t->session_count);
 }
 
-static void warn_of_file(struct tb_trace *t, const struct tb_capture *c, const char *path)
-{
-    unsigned long long n = (unsigned long long) c->records;
-    if (c->reader.problem)
-        tb_trace_warn(t, "%s: %s after %llu packets", path, c->reader.problem, n);
-    else if (c->cut_short)
-        tb_trace_warn(t, "%s: cut short or damaged after %llu packets", path, n);
-    if (c->damaged > 0)
-        tb_trace_warn(t, "%s: damaged in %llu places, which were passed over", path,
-                      (unsigned long long) c->damaged);
-}
-
 /* Load one file; -errno when it cannot be read at all. */
 static int load_file(struct load *l, const char *path, struct tb_err *err)
 {
     struct tb_capture c;
     struct tb_record r;
+    char words[WORDS];
     int rc = tb_capture_file_open(&c, path, err);
     if (rc == 0) {
         l->t->files++;
@@ -122,7 +111,8 @@ static int load_file(struct load *l, const char *path, struct tb_err *err)
             load_record(l, &r);
             tell_progress(l, c.reader.file_bytes);
         }
-        warn_of_file(l->t, &c, path);
+        if (tb_capture_file_trouble(&c, path, words, sizeof words))
+            tb_trace_warn(l->t, "%s", words);
         l->done_bytes += c.reader.file_bytes;
         if (c.out_of_memory || tb_flows_out_of_memory(&l->flows))
             rc = tb_err_set(err, -ENOMEM, "%s: out of memory after %llu packets", path,

@@ -13,5 +13,5 @@ core_libtbcore_la_SOURCES += \
 	%D%/reassembly.c %D%/reassembly.h \
 	%D%/script.h \
 	%D%/skip.c \
-	%D%/table.c %D%/table.h \
+	%D%/table.c %D%/table.h %D%/tap_file.c %D%/tap_file.h \
 	%D%/verify.c %D%/verify.h

@@ -353,6 +353,11 @@ bool tb_reassembly_age(struct tb_reassembly *r, struct tb_conversation *c)
     return resolve(r, c, client_full, server_full);
 }
 
+bool tb_reassembly_expire(struct tb_reassembly *r, struct tb_conversation *c)
+{
+    return resolve(r, c, false, false);
+}
+
 bool tb_reassembly_add(struct tb_reassembly *r, struct tb_conversation *c, enum tb_dir dir,
                        const struct tb_piece *p)
 {

@@ -66,6 +66,9 @@ bool tb_reassembly_add(struct tb_reassembly *r, struct tb_conversation *c, enum 
 /* A segment without anything new was seen; as above. */
 bool tb_reassembly_age(struct tb_reassembly *r, struct tb_conversation *c);
 
+/* Whatever is missing has had its time (live traffic). As above. */
+bool tb_reassembly_expire(struct tb_reassembly *r, struct tb_conversation *c);
+
 /* Nothing more will come: tell everything that can be told. As above. */
 bool tb_reassembly_flush(struct tb_reassembly *r, struct tb_conversation *c);
 

@@ -43,6 +43,8 @@ struct tb_trace {
     char warning[512]; /* "file: cut short after 12 packets; …", or empty */
 };
 
+struct tb_follower; /* flow.h */
+
 struct tb_trace_options {
     const char *const *files;
     uint32_t file_count;
@@ -54,6 +56,7 @@ struct tb_trace_options {
     /* Told now and then how many bytes of all files have been read; may be NULL. */
     void (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes, uint32_t sessions);
     void *progress_ctx;
+    const struct tb_follower *follower; /* of live sessions; NULL: a file is loaded */
 };
 
 /* Load all files as one capture, in the order given. 0; or -errno with words when a file cannot be

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fuzz target of the packet parsers (packet/view.h, packet/linktype.h): the first two bytes choose
- * a link type, the rest is a frame. Views must lie within the packet, and what a view of a segment
- * says must survive being built into a packet again, or being given another address.
+ * Fuzz target of the packet parsers (packet/view.h, packet/linktype.h, packet/vxlan.h): the first
+ * two bytes choose a link type, the rest is a frame. Views must lie within the packet, and what a
+ * view of a segment says must survive being built into a packet again, or being given another
+ * address.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "packet/frame.h"
 #include "packet/linktype.h"
 #include "packet/view.h"
+#include "packet/vxlan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -87,6 +89,8 @@ static void parse(const uint8_t *data, uint32_t size)
         if (tb_tcp_parse(&ip, &seg) == 0)
             check_within(seg.payload, seg.payload_len, data, size);
     }
+    int inner = tb_vxlan_ip_offset(data, size, TB_VXLAN_PORT);
+    check(inner == -1 || (inner > 0 && inner < (int) size));
     if (tb_segment_parse(data, size, &seg) < 0)
         return;
     check_within(seg.payload, seg.payload_len, data, size);

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Fuzz targets. make check gives each its corpus; make fuzz TIME=SECONDS looks for more with
 # libFuzzer (clang), in a folder of its own: build/fuzz, where findings and new inputs stay.
-FUZZ_TARGETS = comet config http mysql packet relay_client relay_frame relay_server tcp trace
+FUZZ_TARGETS = comet config http live mysql packet relay_client relay_frame relay_server tcp trace
 
 fuzz_tests = \
 	tests/fuzz/fuzz_comet.test \
 	tests/fuzz/fuzz_config.test \
 	tests/fuzz/fuzz_http.test \
+	tests/fuzz/fuzz_live.test \
 	tests/fuzz/fuzz_mysql.test \
 	tests/fuzz/fuzz_packet.test \
 	tests/fuzz/fuzz_relay_client.test \
@@ -28,6 +29,9 @@ tests_fuzz_fuzz_config_test_LDADD = core/libtbcore.la
 tests_fuzz_fuzz_http_test_SOURCES = %D%/fuzz_http.c %D%/replay.c
 tests_fuzz_fuzz_http_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/modules
 tests_fuzz_fuzz_http_test_LDADD = modules/http/libhttp.la $(JANSSON_LIBS)
+
+tests_fuzz_fuzz_live_test_SOURCES = %D%/fuzz_live.c %D%/replay.c
+tests_fuzz_fuzz_live_test_LDADD = core/libtbcore.la
 
 tests_fuzz_fuzz_mysql_test_SOURCES = %D%/fuzz_mysql.c %D%/replay.c
 tests_fuzz_fuzz_mysql_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/modules

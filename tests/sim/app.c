@@ -222,10 +222,11 @@ static void forge(struct peer *p)
     struct tb_rng *r = &p->s->rng;
     uint32_t far = (uint32_t) between(r, 300000, 900000), seq = peer_seq_number(p, p->max) + far;
     uint32_t ack = peer_ack_number(p);
+    const struct conn *c = p->slot->conn;
     bool ts = p->ts;
 
     p->ts = ts && (tb_rng_next(r) & 1);
-    switch (tb_rng_below(r, 7)) {
+    switch (tb_rng_below(r, 9)) {
     case 0:
         peer_raw(p, TB_TCP_RST, seq, 0, 0);
         break;
@@ -243,6 +244,15 @@ static void forge(struct peer *p)
         break;
     case 5:
         peer_raw(p, TB_TCP_ACK, peer_seq_number(p, p->una), ack - (1u << 30) - 5000, 40);
+        break;
+    case 6:                /* of a little more than was sent */
+        p->is_near = true; /* before the client sends more */
+        peer_raw(p, TB_TCP_ACK, peer_seq_number(p, p->max), watch_next_number(c) + 1, 0);
+        p->is_near = false;
+        break;
+    case 7: /* across the edge of the client's window, far behind what the session has */
+        if (watch_window_edge(c) > 2 * p->t->replies + 100)
+            peer_raw(p, TB_TCP_ACK, peer_seq_number(p, watch_window_edge(c)) - 20, ack, 40);
         break;
     default:
         peer_raw(p, TB_TCP_ACK | TB_TCP_FIN, seq + 2000000, ack, 0);

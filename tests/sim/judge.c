@@ -115,6 +115,10 @@ static void judge_completed(struct sim *s, struct conn *c)
     } else if (!c->fin_sent && !c->fuzzy && t->end != END_ABANDON && t->end != END_CLIENT_RST) {
         sim_fail(s, c, "completed without a FIN");
     }
+    if (c->fin_sent && !c->fin && !c->fuzzy && t->end != END_CLIENT_RST && t->end != END_ABANDON &&
+        s->now_us + SLACK_US < c->last_ack_us + s->config.close_wait_us)
+        sim_fail(s, c, "completed %llu us after its FIN, without the server's",
+                 (unsigned long long) (s->now_us - c->last_ack_us));
     if (c->fin_sent && !peer_has_fin(c->peer) && !c->rst_sent)
         sim_fail(s, c, "completed, but the server has no FIN");
 }
@@ -260,6 +264,26 @@ void judge_turn_over(struct sim *s)
         if (c->must_reset && !c->rst_sent)
             sim_fail(s, c, "verdict %d leaves the connection open", c->verdict);
     }
+}
+
+void judge_agrees(struct sim *s, const struct conn *c)
+{
+    const struct tb_tcp *t = &c->user->tcp;
+
+    if (!c->open || c->rst || c->rst_sent || c->fuzzy || c->verdict != TB_VERDICT_NONE ||
+        c->slot->conn != c || c->user->generation != c->slot->generation)
+        return;
+    if (t->snd_una != c->una || t->rcv_nxt != c->rcv)
+        sim_fail(s, c, "acknowledged %llu, received %llu; the engine has %llu and %llu",
+                 (unsigned long long) c->una, (unsigned long long) c->rcv,
+                 (unsigned long long) t->snd_una, (unsigned long long) t->rcv_nxt);
+    if (t->snd_wnd != c->wnd)
+        sim_fail(s, c, "the server's window is %llu, the engine has %u",
+                 (unsigned long long) c->wnd, t->snd_wnd);
+    if (c->max > c->una && t->rtx_at == 0)
+        sim_fail(s, c, "bytes in flight, but no timer runs");
+    if (c->ack_by_us != SIM_NONE && t->ack_at == 0)
+        sim_fail(s, c, "a delayed ACK, but no timer runs");
 }
 
 static bool is_idle(const struct conn *c)

@@ -4,8 +4,8 @@ check_PROGRAMS += tests/sim/sim.test
 TESTS += tests/sim/sim.test
 
 tests_sim_sim_test_SOURCES = %D%/main.c %D%/world.c %D%/story.c %D%/modules.c %D%/net.c %D%/wire.c \
-	%D%/peer.c %D%/peer.h %D%/app.c %D%/watch.c %D%/watch.h %D%/sent.c %D%/sent.h %D%/judge.c \
-	%D%/sim.h
+	%D%/peer.c %D%/peer.h %D%/app.c %D%/watch.c %D%/watch.h %D%/sent.c %D%/sent.h %D%/cwnd.c \
+	%D%/judge.c %D%/sim.h
 EXTRA_DIST += %D%/mutate %D%/mutations.txt
 tests_sim_sim_test_LDADD = core/libtbcore.la
 

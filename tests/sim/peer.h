@@ -27,6 +27,7 @@ struct peer {
     uint64_t ack_at, refused_us;
     uint32_t dsack[2];
     bool has_dsack, ts, sack;
+    bool is_near; /* what it sends now is forged next to the client */
     uint32_t ts_recent, ts_base;
     int snd_scale, rcv_scale; /* -1: not agreed */
 

@@ -70,8 +70,7 @@ void sent_check_timer(struct conn *c)
                  (unsigned long long) waited, (unsigned long long) longest_rto_us(c));
 }
 
-/* RFC 6928. */
-static uint64_t initial_window(const struct conn *c)
+uint64_t sent_initial_window(const struct conn *c)
 {
     uint64_t most = 2u * c->mss > 14600 ? 2u * c->mss : 14600;
 
@@ -81,7 +80,7 @@ static uint64_t initial_window(const struct conn *c)
 /* What fits the window and the initial congestion window goes out at once. */
 void sent_check_window_used(struct conn *c)
 {
-    uint64_t end = known_end(c), right = c->una + initial_window(c);
+    uint64_t end = known_end(c), right = c->una + sent_initial_window(c);
 
     if (!c->s->weather.clean || !c->open || c->again || c->syns > 1 || c->rst || c->rst_sent ||
         c->verdict != TB_VERDICT_NONE || end <= c->max || c->b.fault == FAULT_SHRINK)
@@ -295,16 +294,24 @@ static void check_again(struct conn *c, uint64_t from)
     bool by_sack =
         c->in_recovery && c->sacked.n > 0 && !is_timeout;   /* RFC 6675: as the pipe allows */
     bool goes_on = from > c->una && from < c->timeout_upto; /* behind a timeout */
-    if (from == c->una)
+    if (from == c->una) {
         c->rescue_us = now;
+        if (c->is_timer_unsure) /* perhaps this is the timeout */
+            c->timeout_upto = c->max;
+    }
+    if (c->is_timer_unsure || c->b.reneges || c->fuzzy)
+        cwnd_forget(c);
     bool by_ack = c->hint_us == now || c->b.reneges || (c->in_recovery && c->sacked.n > 0);
     if (is_timeout && (by_ack || c->is_timer_unsure)) { /* which of them was it? */
         c->is_timer_unsure = true;
+        cwnd_forget(c);
         c->timeout_us = c->base_us = now;
         c->timeout_upto = c->max;
         c->rto_us = 0;
         return;
     }
+    if (from == c->una && c->hint_us == now)
+        cwnd_fast_retransmit(c);
     if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on || c->is_timer_unsure)
         return;
     if (!is_timeout && (c->fuzzy || c->b.reneges)) /* what the client knows is not sure */
@@ -316,6 +323,7 @@ static void check_again(struct conn *c, uint64_t from)
         sim_fail(c->s, c, "a timeout sends %llu, not %llu", (unsigned long long) from,
                  (unsigned long long) c->una);
     sent_check_timer(c);
+    cwnd_timeout(c, c->una >= c->timeout_upto);
     c->timeout_us = c->base_us = now;
     memset(c->seg_again, true, sizeof c->seg_again);
     c->rto_us = waited;
@@ -376,7 +384,7 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
         sim_fail(c->s, c, "sends up to %llu, the window ends at %llu", (unsigned long long) to,
                  (unsigned long long) edge);
     /* Slow start: an initial window, and as much more as was acknowledged (RFC 3465). */
-    uint64_t most = initial_window(c) + c->una + 3u * c->mss;
+    uint64_t most = sent_initial_window(c) + c->una + 3u * c->mss;
     if (to > c->max && c->again == 0 && to - c->una > most)
         sim_fail(c->s, c, "%llu bytes in flight, slow start allows %llu",
                  (unsigned long long) (to - c->una), (unsigned long long) most);
@@ -385,8 +393,12 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
             check_due(c, i);
     if (from < c->max)
         check_again(c, from);
-    else if (c->max == c->una)
+    else if (c->max == c->una) {
         c->base_us = c->flight_us = c->s->now_us;
+        c->ssthresh = UINT32_MAX; /* forgotten by an idle client */
+    }
+    if (g->len > 0) /* a FIN alone needs no window */
+        cwnd_check(c, to);
     note_sent(c, from, end);
     if (to > c->max)
         c->s->bytes_out += to - c->max;

@@ -9,6 +9,20 @@
 void sent_check_timer(struct conn *c);
 /* In clear weather the client does not leave an open window unused. */
 void sent_check_window_used(struct conn *c);
+/* RFC 6928. */
+uint64_t sent_initial_window(const struct conn *c);
+
+/* cwnd.c: the handshake is over; `acked` bytes were acknowledged, up to `to`; a fast retransmission
+ * was seen; a timeout was (`is_first`: of these bytes); or something that can be either. */
+void cwnd_open(struct conn *c);
+void cwnd_acked(struct conn *c, uint64_t to, uint64_t acked);
+void cwnd_fast_retransmit(struct conn *c);
+void cwnd_timeout(struct conn *c, bool is_first);
+void cwnd_forget(struct conn *c);
+/* May the client send up to `to`? */
+void cwnd_check(struct conn *c, uint64_t to);
+void cwnd_turn_over(struct conn *c);
+
 /* watch.c: is an acknowledgement late? */
 void watch_check_ack_time(struct conn *c);
 

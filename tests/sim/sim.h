@@ -256,8 +256,8 @@ struct sim {
     uint64_t packets_out, retransmitted, bytes_out, bytes_in, packets_in, plays, ended;
     uint64_t verdicts[TB_VERDICT_COUNT];
     uint64_t bad_in;
-    uint64_t stray_us; /* strays are counted per second */
-    unsigned strays;
+    uint64_t stray_us, challenge_us; /* strays and challenge ACKs are counted per second */
+    unsigned strays, challenges;
     uint64_t epoch_us; /* of the workers' timers: some wrap in the middle of a seed */
 };
 
@@ -301,6 +301,8 @@ static inline uint64_t net_next_us(const struct sim *s)
 }
 /* A packet is sent; [0] to the server, [1] to the client. */
 void net_send(struct sim *s, unsigned way, const uint8_t *data, uint32_t len, bool bare_ack);
+/* A packet from beside the client reaches it at once. */
+void net_arrive(struct sim *s, const uint8_t *data, uint32_t len);
 void net_open(struct sim *s, struct sim_io *io, uint32_t gso_max);
 void net_close(struct sim_io *io);
 void net_trace(struct sim *s, const uint8_t *data, uint32_t len);
@@ -321,10 +323,15 @@ struct conn *watch_start(struct sim *s, struct tb_worker *w, struct tb_user *u);
 void watch_sent(struct sim *s, const uint8_t *data, uint32_t len);
 void watch_received(struct sim *s, const uint8_t *data, uint32_t len);
 void watch_turn_over(struct sim *s);
+/* The number of the client's next new byte; the offset at which its window ends. */
+uint32_t watch_next_number(const struct conn *c);
+uint64_t watch_window_edge(const struct conn *c);
 void watch_free_all(struct sim *s);
 
 /* judge.c */
 void judge_verdict(struct sim *s, struct conn *c, enum tb_verdict verdict);
+/* After a turn: does the engine's record say what came over the wire? */
+void judge_agrees(struct sim *s, const struct conn *c);
 /* Nothing will happen for a while: what an idle user holds. */
 void judge_idle(struct sim *s);
 void judge_turn_over(struct sim *s);

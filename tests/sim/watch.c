@@ -86,6 +86,9 @@ struct conn *watch_start(struct sim *s, struct tb_worker *w, struct tb_user *u)
     c->slot->conn = c;
     s->plays++;
     check_start(s, c, c->slot->user);
+    if (s->plan.generations > 1 && s->plan_input.workers == 1 && c->before &&
+        c->before->play + 1 == c->play)
+        sim_fail(s, c, "takes the same pair again");
     return c;
 }
 
@@ -122,22 +125,31 @@ static bool is_over(const struct conn *c)
     return c->rst || c->rst_sent || c->refused || both_closed;
 }
 
+/* Of the server's FIN, the last thing that came. */
+static bool owes_last_ack(const struct conn *c)
+{
+    return !c->rst && !c->rst_sent && !c->refused && !c->is_passive && c->t->end != END_ABANDON &&
+           c->slot->conn == c;
+}
+
 void watch_turn_over(struct sim *s)
 {
     while (s->look) {
         struct conn *c = s->look;
         s->look = c->look_next;
         c->is_looked_at = false;
-        if (c->ack_now && !is_over(c))
+        if (c->ack_now && (!is_over(c) || owes_last_ack(c)))
             sim_fail(s, c, "an ACK that was due at once did not come");
         if (c->must_retransmit && !is_over(c))
-            sim_fail(s, c, "no fast retransmission at the third duplicate ACK");
+            sim_fail(s, c, "nothing sent again at the third duplicate ACK, or a partial one");
         if (c->again_owed && !c->rst_sent && c->slot->conn == c)
             sim_fail(s, c, "a FIN that came again in TIME-WAIT was not acknowledged");
         if (c->rst_owed && c->slot->conn == c)
             sim_fail(s, c, "a stray was not answered");
         c->ack_now = c->must_retransmit = c->rst_owed = c->again_owed = false;
         sent_check_window_used(c);
+        cwnd_turn_over(c);
+        judge_agrees(s, c);
     }
 }
 
@@ -147,6 +159,18 @@ void watch_check_ack_time(struct conn *c)
         c->verdict == TB_VERDICT_NONE)
         sim_fail(c->s, c, "an ACK is %llu us late",
                  (unsigned long long) (c->s->now_us - c->ack_by_us));
+}
+
+uint32_t watch_next_number(const struct conn *c)
+{
+    return c->iss + 1 + (uint32_t) c->max;
+}
+
+uint64_t watch_window_edge(const struct conn *c)
+{
+    uint64_t most = (uint64_t) 65535 << (c->rcv_scale > 0 ? c->rcv_scale : 0);
+
+    return c->rcv + (most < 1 << 20 ? most : 1 << 20);
 }
 
 /* --- received --------------------------------------------------------------------------------- */
@@ -176,6 +200,8 @@ static void take_syn_ack(struct conn *c, const struct seg *g)
     c->wl1 = g->seq;
     if (c->syns == 1)
         c->rtt_least = c->rtt_most = now - c->syn_us;
+    c->wnd = g->window;
+    cwnd_open(c);
     owe_now(c);
 }
 
@@ -226,7 +252,7 @@ static void take_echo(struct conn *c, const struct seg *g)
 
 static void take_new_ack(struct conn *c, uint64_t ack)
 {
-    uint64_t now = c->s->now_us;
+    uint64_t now = c->s->now_us, acked = ack - c->una;
 
     sent_check_timer(c);
     if (now - c->last_ack_us > c->silence_us)
@@ -239,6 +265,7 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     c->has_probed = c->is_timer_unsure = false;
     c->dupacks = 0;
     c->must_retransmit = false;
+    cwnd_acked(c, ack, acked);
     if (c->in_recovery || ack < c->timeout_upto)
         c->hint_us = now;
     if (c->una >= c->recover)
@@ -311,6 +338,7 @@ static bool take_ack(struct conn *c, const struct seg *g)
             if (edge != c->edge)
                 c->edge_us = c->s->now_us;
             c->edge = edge;
+            c->wnd = window;
             c->wl1 = g->seq;
         }
         if (shut && c->edge > c->una) { /* the window opens */
@@ -355,9 +383,10 @@ static void take_in_order(struct conn *c, uint64_t to, uint32_t len)
     bytes_came(c);
 }
 
-static void take_text(struct conn *c, const struct seg *g, uint64_t from)
+/* Behind `edge` nothing is taken. */
+static void take_text(struct conn *c, const struct seg *g, uint64_t from, uint64_t edge)
 {
-    uint64_t to = from + g->len;
+    uint64_t to = from + g->len < edge ? from + g->len : edge;
 
     if (c->turn_us != c->s->now_us)
         c->turn_segments = 0;
@@ -396,11 +425,23 @@ static void take_text(struct conn *c, const struct seg *g, uint64_t from)
     }
 }
 
+/* RFC 5961: an ACK, as long as there are few. */
+static void owe_challenge(struct conn *c)
+{
+    struct sim *s = c->s;
+
+    if (s->now_us / SEC != s->challenge_us / SEC) {
+        s->challenge_us = s->now_us;
+        s->challenges = 0;
+    }
+    if (s->challenges++ < 50)
+        owe_now(c);
+}
+
 static void received_open(struct conn *c, const struct seg *g)
 {
     int64_t from = (int64_t) c->rcv + (int32_t) (g->seq - (c->irs + 1 + (uint32_t) c->rcv));
-    int64_t most = (int64_t) 65535 << (c->rcv_scale > 0 ? c->rcv_scale : 0);
-    int64_t nxt = (int64_t) c->rcv, edge = nxt + (most < 1 << 20 ? most : 1 << 20);
+    int64_t nxt = (int64_t) c->rcv, edge = (int64_t) watch_window_edge(c);
     int64_t len = (int64_t) g->len + !!(g->flags & TB_TCP_SYN) + !!(g->flags & TB_TCP_FIN);
 
     if (g->flags & TB_TCP_RST) {
@@ -408,6 +449,8 @@ static void received_open(struct conn *c, const struct seg *g)
         if (exact && !is_over(c)) {
             c->rst = true;
             c->rst_us = c->s->now_us;
+        } else if (!exact && from >= nxt && from < edge) {
+            owe_challenge(c);
         }
         return;
     }
@@ -420,6 +463,8 @@ static void received_open(struct conn *c, const struct seg *g)
     if (g->flags & TB_TCP_SYN) {
         if (g->seq == c->irs)
             owe_now(c);
+        else
+            owe_challenge(c);
         return;
     }
     if (len == 0 ? from < nxt || from >= edge : from >= edge || from + len <= nxt) {
@@ -429,7 +474,9 @@ static void received_open(struct conn *c, const struct seg *g)
     if (c->ts && from + (int64_t) c->unacked <= nxt) /* RFC 7323: of the first unacknowledged */
         c->ts_recent = g->tsval;
     if (take_ack(c, g))
-        take_text(c, g, (uint64_t) from);
+        take_text(c, g, (uint64_t) from, (uint64_t) edge);
+    else
+        owe_challenge(c);
 }
 
 /* A segment of a connection that is over is answered by a RST, as long as there are few. */

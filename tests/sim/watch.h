@@ -67,7 +67,7 @@ struct conn {
     uint64_t latest_ooo;
 
     /* sent: offsets of the client's bytes; a FIN counts as one */
-    uint64_t una, max, edge, edge_most, wnd_most, edge_us;
+    uint64_t una, max, edge, edge_most, wnd, wnd_most, edge_us;
     uint32_t wl1;
     bool fin_sent, rst_sent;
     bool rst_owed;   /* to a stray */
@@ -98,7 +98,15 @@ struct conn {
     uint64_t again; /* retransmissions */
     uint64_t packets_out, packets_in, probes;
     bool has_probed; /* since the window was closed */
+
+    /* the congestion window, see cwnd.c */
+    uint64_t cwnd, ssthresh; /* at most; CWND_UNKNOWN */
+    uint64_t flight_bytes;   /* in flight when last sent without a sign of loss */
+    uint64_t halved_upto;    /* in recovery up to here; 0: not */
+    uint64_t grown;          /* in recovery */
     bool is_timer_unsure;
 };
+
+#define CWND_UNKNOWN UINT64_MAX
 
 #endif

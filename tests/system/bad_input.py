@@ -107,7 +107,7 @@ def main(l):
     l.ok(lacking.rc == 2, "the same options without the error run", lacking.words())
     l.ok(0 < len(recording.connections) <= 10, "only the last of these sent packets",
          len(recording.connections))
-    run = l.tcpburn(Without(target, "net_admin"), *TUN, "-f", captures.path(GOOD), report=False)
+    run = l.tcpburn(lab.Without(target, "net_admin"), *TUN, "-f", captures.path(GOOD), report=False)
     l.ok(run.rc == 3 and run.err.strip(), "says so when it lacks a capability", run.words())
     l.sink(target, 80)
     for name in ("cut short", "absurd"):
@@ -117,17 +117,6 @@ def main(l):
              "%s: no memory for what is not there" % name, run.figure("resources"))
     run = l.tcpburn(target, *TUN, "-f", "%s,%s" % (made["noise"], captures.path(GOOD)))
     l.ok(run.rc in (0, 1), "a bad file beside a good one does not crash", run.words())
-
-
-class Without:
-    """A host whose programs lack a capability."""
-
-    def __init__(self, host, capability):
-        self.host, self.capability = host, capability
-
-    def argv(self, *args):
-        return self.host.argv("setpriv", "--bounding-set=-" + self.capability,
-                              "--inh-caps=-" + self.capability, *args)
 
 
 with lab.Test() as the_lab:

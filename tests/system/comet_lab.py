@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Captures of comet clients, made on the spot, and the server whose pushes are counted. Used by
-comet.py and by bench/comet_soak."""
+comet.py and by bench/soak."""
 import json
 import sys
 

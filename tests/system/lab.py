@@ -164,6 +164,17 @@ class Host:
                  lambda: self.run("ss", "-Htln", "sport = :%d" % port).strip())
 
 
+class Without:
+    """A host whose programs lack a capability."""
+
+    def __init__(self, host, capability):
+        self.host, self.capability = host, capability
+
+    def argv(self, *args):
+        return self.host.argv("setpriv", "--bounding-set=-" + self.capability,
+                              "--inh-caps=-" + self.capability, *args)
+
+
 class Process:
     """A program in the background; its output is in `log`."""
 

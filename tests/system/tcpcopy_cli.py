@@ -53,6 +53,21 @@ def refused(l):
     ]
 
 
+def forbidden():
+    """The same, of what only shows when everything is opened."""
+    made_up = TUN + NOBODY
+    return [
+        ("a module nobody has", 1, ["nosuchmodule"], made_up + ["--module", "nosuchmodule"]),
+        ("a filter with an error", 1, ["prot 9"],
+         made_up + ["--pcap-capture", "-F", "prot 9"]),
+        ("a device nobody has", 3, ["nodevice"], made_up + ["--pcap-capture", "-i", "nodevice"]),
+        ("a way back nobody has", 3, ["nodevice"],
+         ["-x", "80-127.0.0.1:8080", "-s", "local:nodevice", *NOBODY]),
+        ("an intercept that is not there", 3, ["127.0.0.1"],
+         ["-x", "80-127.0.0.1:8080", "-s", "127.0.0.1"]),
+    ]
+
+
 def main(l):
     online = l.host("online", ONLINE + "/32")
 
@@ -60,13 +75,16 @@ def main(l):
         return l.tcpburn(host, *options, report=False, limit_s=30, program="tcpcopy")
 
     with captures.Recording(l, online, 80) as recording:
-        for what, status, words, options in refused(l):
+        for what, status, words, options in refused(l) + forbidden():
             run = tcpcopy(*options)
-            l.ok(run.rc == status and run.err.startswith("tcpcopy: ")
-                 and run.err.count("\n") == 1 and all(w in run.err for w in words),
-                 "refuses %s" % what,
+            last = run.err.splitlines()[-1] if run.err else ""
+            l.ok(run.rc == status and last.startswith("tcpcopy: ")
+                 and all(w in last for w in words), "refuses %s" % what,
                  "wanted exit status %d, one line with %s\n%s" % (status, words, run.words()))
     l.same(len(recording.connections), 0, "none of these sent a packet")
+    run = tcpcopy(*TUN, *NOBODY, host=lab.Without(online, "net_raw"))
+    l.ok(run.rc == 3 and "cap_net_raw" in run.err, "says so when it lacks a capability",
+         run.words())
     for option, word in (("-v", "tcpcopy 0."), ("--help", "--transfer"),
                          ("-h", "Accepted, without effect")):
         run = tcpcopy(option)

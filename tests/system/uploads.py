@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Uploads for tests and bench/goodput: a capture of a client that sends SIZE bytes, gets "ok" and
+"""Uploads for tests and the workload L of bench/run: a capture of a client that sends SIZE bytes, gets "ok" and
 closes, and the same with the kernel's own TCP.
 
     uploads.py ADDRESS PORT SIZE      upload once, with Reno as congestion control

@@ -8,29 +8,23 @@ enum { OBJECTS = 200, TICK_US = 1 << TB_WHEEL_TICK_SHIFT };
 #define EPOCH_US UINT64_C(123456789)
 #define HOUR_US  UINT64_C(3600000000)
 
-struct object {
-    char something_else[20];
-    struct tb_wheel_node node;
-};
-
 struct fixture {
     struct tb_wheel wheel;
-    struct object object[OBJECTS];
 };
 
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    for (int i = 0; i < OBJECTS; i++)
-        tb_wheel_node_init(&f->object[i].node);
-    tb_wheel_init(&f->wheel, &f->object[0].node, sizeof f->object[0], EPOCH_US);
+    assert_int_equal(tb_wheel_init(&f->wheel, OBJECTS, EPOCH_US), 0);
     *state = f;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    free(*state);
+    struct fixture *f = *state;
+    tb_wheel_fini(&f->wheel);
+    free(f);
     return 0;
 }
 
@@ -44,10 +38,10 @@ static void never_fires_early_and_at_most_a_tick_late(void **state)
     struct fixture *f = *state;
     struct tb_wheel *w = &f->wheel;
     set_us(w, 3, EPOCH_US + 1000);
-    assert_true(tb_wheel_is_armed(&f->object[3].node));
+    assert_true(tb_wheel_is_armed(w, 3));
     assert_int_equal(tb_wheel_pop(w, EPOCH_US + 999), TB_WHEEL_NONE);
     assert_int_equal(tb_wheel_pop(w, EPOCH_US + 1000 + TICK_US), 3);
-    assert_false(tb_wheel_is_armed(&f->object[3].node));
+    assert_false(tb_wheel_is_armed(w, 3));
     assert_int_equal(tb_wheel_pop(w, EPOCH_US + HOUR_US), TB_WHEEL_NONE);
     assert_int_equal(w->armed, 0);
 }
@@ -234,7 +228,7 @@ static void random_operations_agree_with_a_plain_list(void **state)
                 m->order[i] = m->orders++;
                 break;
             }
-            assert_int_equal(tb_wheel_is_armed(&f->object[i].node), m->armed[i]);
+            assert_int_equal(tb_wheel_is_armed(w, (uint32_t) i), m->armed[i]);
             check_next(w, m);
         }
         free(m);
@@ -252,7 +246,7 @@ static void sleeping_until_next_reaches_everything_in_few_wake_ups(void **state)
     unsigned wake_ups = 0, fired = 0;
     for (uint64_t now; (now = tb_wheel_next_us(w)) != UINT64_MAX; wake_ups++)
         for (uint32_t i; (i = tb_wheel_pop(w, now)) != TB_WHEEL_NONE; fired++)
-            assert_int_equal(tb_wheel_us_of(w, f->object[i].node.due), now);
+            assert_int_equal(tb_wheel_us_of(w, tb_wheel_due(w, i)), now);
     assert_int_equal(fired, OBJECTS);
     assert_true(wake_ups <= OBJECTS * TB_WHEEL_LEVELS);
 }

@@ -390,7 +390,7 @@ static void what_is_needed_must_be_given(void **state)
     WITH(assert_true(o->check), "-x", "80-10.0.0.5:80", "--check");
     REFUSED("later version", BASE, "--html", "r.html");
     REFUSED("later version", BASE, "--metrics", "127.0.0.1:9100");
-    REFUSED("--pcap-send", BASE, "-o", "eth0");
+    REFUSED("--pcap-send", BASE, "--no-pcap-send", "-o", "eth0");
     REFUSED("--duration", BASE, "--loop", "0");
     WITH(assert_true(o->dry_run), BASE, "--dump", "out.pcap");
 }

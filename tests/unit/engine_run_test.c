@@ -217,6 +217,22 @@ static void arrivals_without_a_free_user_are_late_and_counted_from_when_they_wer
     assert_in_range(w->stats->from_schedule.max, 4200 * MILLISECONDS, 4210 * MILLISECONDS);
 }
 
+/* RFC 9293 §3.10.7.4: the FIN that ends a play is acknowledged, though the next one starts in the
+ * same turn. */
+static void last_ack_goes_out_before_the_next_play_starts(void **state)
+{
+    struct world *w = *state;
+    SESSION(w, {.request = 100, .response = 500, .server_us = 1 * SECONDS});
+    w->config.open_loop = true;
+    w->config.plays = 3;
+    w->pacing_input.rate = 5;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(world_conn(w, i)->fin_acked);
+}
+
 /* The same at twice the rate, every second arrival being the other shard's. */
 static void lateness_counts_only_this_workers_arrivals(void **state)
 {
@@ -505,6 +521,7 @@ int main(void)
         WORLD_TEST(failed_play_is_followed_by_the_next),
         WORLD_TEST(arrivals_take_free_users),
         WORLD_TEST(arrivals_without_a_free_user_are_late_and_counted_from_when_they_were_due),
+        WORLD_TEST(last_ack_goes_out_before_the_next_play_starts),
         WORLD_TEST(lateness_counts_only_this_workers_arrivals),
         WORLD_TEST(nothing_starts_after_the_duration),
         WORLD_TEST(users_repeat_until_the_duration_is_over),

@@ -23,7 +23,7 @@ struct fake_step {
     enum fake_action then;
 };
 
-enum { FAKE_STEPS = 32, FAKE_ARRIVALS = 64, FAKE_CONNS = 4096 };
+enum { FAKE_STEPS = 160, FAKE_ARRIVALS = 64, FAKE_CONNS = 4096 };
 
 struct fake_script {
     struct fake_step step[FAKE_STEPS];

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include "intercept/figures.h"
 #include "intercept/filter.h"
-#include "intercept/pace.h"
+#include "io/pace.h"
 #include "intercept/readdress.h"
 #include "intercept/watch.h"
 #include "packet/checksum.h"
@@ -166,7 +166,7 @@ static uint32_t passed(const struct tb_intercept_filter *f, uint32_t type, const
 {
     uint8_t p[ROOM];
     uint32_t len = packet(src, dst, 1000, p);
-    struct aside aside = {type, p[0] >> 4 == 4 ? ETH_P_IP : ETH_P_IPV6};
+    struct aside aside = {.packet_type = type, .protocol = p[0] >> 4 == 4 ? ETH_P_IP : ETH_P_IPV6};
     return f->len ? run_filter(f->program, f->len, aside, p, len) : 0;
 }
 

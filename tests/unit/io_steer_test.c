@@ -122,7 +122,8 @@ static bool accepts_dst(const struct tb_io_range *ranges, uint32_t count, const 
 {
     uint8_t packet[ROOM];
     uint32_t len = packet_to(dst, 1024, 100, packet);
-    struct aside in = {PACKET_HOST, packet[0] >> 4 == 4 ? ETH_P_IP : ETH_P_IPV6};
+    struct aside in = {.packet_type = PACKET_HOST,
+                       .protocol = packet[0] >> 4 == 4 ? ETH_P_IP : ETH_P_IPV6};
     return accepts(ranges, count, in, packet, len);
 }
 
@@ -154,18 +155,22 @@ static void filter_drops_what_this_host_sent(void **state)
     struct tb_io_range r = {addr("198.19.0.0"), 256};
     uint8_t packet[ROOM];
     uint32_t len = packet_to("198.19.0.1", 1024, 100, packet);
-    assert_true(accepts(&r, 1, (struct aside){PACKET_OTHERHOST, ETH_P_IP}, packet, len));
-    assert_false(accepts(&r, 1, (struct aside){PACKET_OUTGOING, ETH_P_IP}, packet, len));
+    assert_true(accepts(
+        &r, 1, (struct aside){.packet_type = PACKET_OTHERHOST, .protocol = ETH_P_IP}, packet, len));
+    assert_false(accepts(
+        &r, 1, (struct aside){.packet_type = PACKET_OUTGOING, .protocol = ETH_P_IP}, packet, len));
 }
 
 static void filter_drops_other_protocols_and_fragments(void **state)
 {
     (void) state;
     struct tb_io_range ranges[] = {{addr("198.19.0.0"), 256}, {addr("fd00:19::"), 256}};
-    struct aside v4 = {PACKET_HOST, ETH_P_IP}, v6 = {PACKET_HOST, ETH_P_IPV6};
+    struct aside v4 = {.packet_type = PACKET_HOST, .protocol = ETH_P_IP},
+                 v6 = {.packet_type = PACKET_HOST, .protocol = ETH_P_IPV6};
     uint8_t packet[ROOM];
     uint32_t len = packet_to("198.19.0.1", 1024, 100, packet);
-    assert_false(accepts(ranges, 2, (struct aside){PACKET_HOST, ETH_P_ARP}, packet, len));
+    assert_false(accepts(
+        ranges, 2, (struct aside){.packet_type = PACKET_HOST, .protocol = ETH_P_ARP}, packet, len));
     packet[6] = 0x20; /* more fragments */
     assert_false(accepts(ranges, 2, v4, packet, len));
     packet[6] = 0x40; /* do not fragment */
@@ -183,7 +188,8 @@ static void filter_cuts_where_headers_are_enough(void **state)
     (void) state;
     struct tb_io_range ranges[] = {{addr("198.19.0.0"), 256}, {addr("fd00:19::"), 256}};
     static const char *const dst[] = {"198.19.0.1", "fd00:19::1"};
-    struct aside aside[] = {{PACKET_HOST, ETH_P_IP}, {PACKET_HOST, ETH_P_IPV6}};
+    struct aside aside[] = {{.packet_type = PACKET_HOST, .protocol = ETH_P_IP},
+                            {.packet_type = PACKET_HOST, .protocol = ETH_P_IPV6}};
     struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
     for (int i = 0; i < 2; i++) {
         uint8_t packet[ROOM];
@@ -199,14 +205,15 @@ static void filter_for_everybody_passes_tcp_alone(void **state)
 {
     (void) state;
     static const char *const dst[] = {"203.0.113.9", "2001:db8::9"};
-    struct aside aside[] = {{PACKET_HOST, ETH_P_IP}, {PACKET_HOST, ETH_P_IPV6}};
+    struct aside aside[] = {{.packet_type = PACKET_HOST, .protocol = ETH_P_IP},
+                            {.packet_type = PACKET_HOST, .protocol = ETH_P_IPV6}};
     struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
     for (int i = 0; i < 2; i++) {
         uint8_t packet[ROOM];
         uint32_t len = packet_to(dst[i], 1024, 100, packet);
         uint32_t n = (uint32_t) tb_steer_filter_tcp(TB_STEER_WHOLE, program);
         assert_int_equal(run_filter(program, n, aside[i], packet, len), len);
-        struct aside sent = {PACKET_OUTGOING, aside[i].protocol};
+        struct aside sent = {.packet_type = PACKET_OUTGOING, .protocol = aside[i].protocol};
         assert_int_equal(run_filter(program, n, sent, packet, len), 0);
         packet[i ? 6 : 9] = 17; /* UDP */
         assert_int_equal(run_filter(program, n, aside[i], packet, len), 0);
@@ -252,7 +259,7 @@ static void filter_lets_pass_what_comes_from_a_source_wherever_it_goes(void **st
         uint8_t packet[ROOM];
         uint32_t len = packet_to(dst[i], 1024, 10, packet);
         bool v4 = packet[0] >> 4 == 4;
-        struct aside in = {PACKET_HOST, v4 ? ETH_P_IP : ETH_P_IPV6};
+        struct aside in = {.packet_type = PACKET_HOST, .protocol = v4 ? ETH_P_IP : ETH_P_IPV6};
         for (uint32_t count = 0; count <= 6; count++) {
             uint32_t n =
                 (uint32_t) tb_steer_filter_from(&range, 1, sources, count, TB_STEER_WHOLE, program);

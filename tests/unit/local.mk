@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Unit tests, a file per part. Without cmocka there are none.
 EXTRA_DIST += %D%/run
+dist_check_SCRIPTS += %D%/completion.sh
+TESTS += %D%/completion.sh
 if HAVE_CMOCKA
 include tests/unit/base.mk
 include tests/unit/packet.mk

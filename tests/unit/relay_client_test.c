@@ -188,6 +188,13 @@ static void fake_packet(struct fake *f, uint16_t index, uint8_t id)
     assert_true(fake_write(f->c[i - 1].fd, f->c[i - 1].tls, frame, len));
 }
 
+/* Until its connection `n` is the test's. */
+static void fake_await(struct fake *f, unsigned n)
+{
+    while (f->count <= n)
+        sched_yield();
+}
+
 /* The next REGISTER or UNREGISTER of its connection `n`; how many sessions. */
 static int fake_sessions(struct fake *f, unsigned n, uint8_t *type,
                          struct tb_endpoint out[TB_RELAY_SESSIONS_MAX])
@@ -195,8 +202,7 @@ static int fake_sessions(struct fake *f, unsigned n, uint8_t *type,
     static uint8_t frame[TB_RELAY_CONTROL_MAX];
     struct tb_relay_head head;
 
-    while (f->count <= n)
-        sched_yield();
+    fake_await(f, n);
     do {
         assert_true(fake_read(f->c[n].fd, f->c[n].tls, frame, TB_RELAY_HEAD));
         assert_int_equal(tb_relay_head_get(frame, TB_RELAY_HEAD, &head), 0);
@@ -656,6 +662,7 @@ static void a_server_that_does_not_read_is_told_later(void **state)
         tb_relay_client_flush(io);
         tb_relay_client_figures(io, &figures);
     }
+    fake_await(f, 0);
     for (uint32_t known = 0; known < o.count;) {
         struct pollfd readable = {f->c[0].fd, POLLIN, 0};
         tb_relay_client_flush(io);

@@ -405,6 +405,44 @@ static void the_intercept_channel_is_reported_if_there_was_one(void **state)
     json_decref(report);
 }
 
+static void live_run_is_told_in_its_own_words(void **state)
+{
+    struct run *r = *state;
+
+    r->in.is_live = true;
+    r->in.trace_sessions = 0;
+    r->in.skip_count = 2;
+    r->skipped[0] = (struct tb_skip){"share", 90};
+    r->skipped[1] = (struct tb_skip){"local_client", 1};
+    r->stats.live.sessions = 101;
+    r->stats.live.drops = 7;
+    r->stats.live.shed_memory = 3;
+    r->stats.live.shed_cpu = 4;
+    r->stats.live.shed_pairs = 5;
+    for (int i = 0; i < 100; i++)
+        tb_histogram_add(&r->stats.pacing_error, 50000);
+    char *text = summary_of(r);
+
+    assert_has(text, "tcpcopy 0.1.0, module http: 10 sessions in 2.5 s\n");
+    assert_has(text, "not played: 91 sessions of those seen");
+    assert_has(text, "share: not of those that -r chooses");
+    assert_has(text, "local_client: of this host itself; -H");
+    assert_has(text, "  - 7 live packets lost before they were read: a larger -B");
+    assert_has(text, "  - 3 sessions given up at the limit of -m");
+    assert_has(text, "  - 4 sessions left out at the limit of --max-cpu");
+    assert_has(text, "  - 5 sessions left out for want of client addresses");
+    assert_has(text, "after the live one: the target answers later");
+    free(text);
+    r->stats.live.drops = 0;
+    r->stats.established = 0;
+    r->stats.verdicts[TB_VERDICT_CONNECT_TIMEOUT] = 10;
+    r->stats.verdicts[TB_VERDICT_CAPTURE_HOLE] = 2;
+    text = summary_of(r);
+    assert_has(text, "run tcpcopy with --check");
+    assert_has(text, "  - 2 sessions ended where packets were missed");
+    free(text);
+}
+
 static void refused_sends_are_told_with_their_likely_cause(void **state)
 {
     struct run *r = *state;
@@ -742,6 +780,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(summary_counts_what_went_wrong, setup, teardown),
         cmocka_unit_test_setup_teardown(the_intercept_channel_is_reported_if_there_was_one, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(live_run_is_told_in_its_own_words, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_sends_are_told_with_their_likely_cause, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(summary_fits_thirty_lines_at_worst, setup, teardown),

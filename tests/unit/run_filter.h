@@ -36,8 +36,22 @@ static inline uint32_t run_classic(struct sock_filter *program, uint32_t program
 /* What the kernel says of a packet beside its bytes; a UNIX socket has none of it, so that the
  * loads of it are replaced by these numbers. */
 struct aside {
-    uint32_t packet_type, protocol;
+    uint32_t packet_type, protocol, ifindex, hardware;
 };
+
+static inline uint32_t said_aside(const struct aside *a, uint32_t k)
+{
+    switch ((int32_t) k - SKF_AD_OFF) {
+    case SKF_AD_PKTTYPE:
+        return a->packet_type;
+    case SKF_AD_IFINDEX:
+        return a->ifindex;
+    case SKF_AD_HATYPE:
+        return a->hardware;
+    default:
+        return a->protocol;
+    }
+}
 
 /* What the filter returns for the packet, at most its length. */
 static inline uint32_t run_filter(const struct sock_filter *program, uint32_t n, struct aside aside,
@@ -47,11 +61,11 @@ static inline uint32_t run_filter(const struct sock_filter *program, uint32_t n,
     assert_non_null(copy);
     memcpy(copy, program, n * sizeof *copy);
     for (uint32_t i = 0; i < n; i++) {
-        if (copy[i].code != (BPF_LD | BPF_W | BPF_ABS) || (int32_t) copy[i].k >= 0)
+        int32_t k = (int32_t) copy[i].k;
+        if (copy[i].code != (BPF_LD | BPF_W | BPF_ABS) || k >= 0 || k < SKF_AD_OFF)
             continue;
-        bool type = copy[i].k == (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE);
-        copy[i] = (struct sock_filter){.code = BPF_LD | BPF_IMM,
-                                       .k = type ? aside.packet_type : aside.protocol};
+        copy[i] =
+            (struct sock_filter){.code = BPF_LD | BPF_IMM, .k = said_aside(&aside, copy[i].k)};
     }
     uint32_t result = run_classic(copy, n, packet, len);
     free(copy);

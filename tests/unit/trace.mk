@@ -5,7 +5,8 @@ unit_trace = \
 	tests/unit/trace_formats.test \
 	tests/unit/trace_mutation.test \
 	tests/unit/trace_reassembly.test \
-	tests/unit/trace_table.test
+	tests/unit/trace_table.test \
+	tests/unit/trace_tap_file.test
 check_PROGRAMS += $(unit_trace) tests/unit/trace_dump
 TESTS += $(unit_trace)
 dist_check_SCRIPTS += %D%/trace_manifest_test.py
@@ -37,6 +38,10 @@ tests_unit_trace_reassembly_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 tests_unit_trace_table_test_SOURCES = %D%/trace_table_test.c %D%/unit.h
 tests_unit_trace_table_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_trace_table_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
+
+tests_unit_trace_tap_file_test_SOURCES = %D%/trace_tap_file_test.c %D%/trace_build.h %D%/unit.h
+tests_unit_trace_tap_file_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_trace_tap_file_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 
 EXTRA_DIST += tests/fuzz/fuzz_trace.c
 EXTRA_DIST += \

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How large the client's congestion window can be at most (RFC 5681, 6582): grown by what was
+ * acknowledged, halved by losses, one segment behind a timeout, not grown by idling. Where it is
+ * not sure why something was sent again the window is not known any more, and nothing is asked.
+ * watch.c and sent.c say what happens.
+ */
+#include "sent.h"
+
+static uint32_t half_of(const struct conn *c, uint64_t flight)
+{
+    uint64_t least = 2u * c->mss;
+
+    return (uint32_t) (flight / 2 > least ? flight / 2 : least);
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+void cwnd_open(struct conn *c)
+{
+    c->cwnd = sent_initial_window(c);
+    c->ssthresh = UINT32_MAX;
+}
+
+void cwnd_acked(struct conn *c, uint64_t to, uint64_t acked)
+{
+    uint64_t growth = lesser(acked, 2u * c->mss);
+
+    if (c->cwnd == CWND_UNKNOWN)
+        return;
+    if (c->halved_upto && to >= c->halved_upto) { /* recovery is over */
+        c->cwnd = c->ssthresh + c->grown;
+        c->halved_upto = 0;
+        return;
+    }
+    if (c->halved_upto) {
+        c->grown += lesser(acked, c->mss);
+        c->must_retransmit |= !c->sack && !c->fuzzy; /* RFC 6582 §3.2 step 5 */
+        return;
+    }
+    /* The client's may still be below, and jump as far beyond. */
+    if (c->cwnd >= c->ssthresh)
+        growth = c->mss * lesser(acked, c->cwnd) / c->cwnd + 1;
+    if (c->cwnd >= c->ssthresh && c->cwnd + growth < c->ssthresh + 2u * c->mss)
+        growth = c->ssthresh + 2u * c->mss - c->cwnd;
+    c->cwnd += growth;
+}
+
+void cwnd_fast_retransmit(struct conn *c)
+{
+    if (c->halved_upto || c->una < c->timeout_upto || c->cwnd == CWND_UNKNOWN)
+        return;
+    c->ssthresh = half_of(c, c->flight_bytes);
+    c->halved_upto = c->max;
+    c->grown = 0;
+}
+
+void cwnd_timeout(struct conn *c, bool is_first)
+{
+    if (c->cwnd == CWND_UNKNOWN)
+        return;
+    if (is_first)
+        c->ssthresh = half_of(c, c->max - c->una);
+    c->halved_upto = 0;
+    c->cwnd = c->mss;
+}
+
+void cwnd_forget(struct conn *c)
+{
+    c->cwnd = CWND_UNKNOWN;
+}
+
+/* Beyond it: what limited transmit may send (RFC 3042), and a FIN. */
+void cwnd_check(struct conn *c, uint64_t to)
+{
+    if (c->cwnd == CWND_UNKNOWN || c->fuzzy)
+        return;
+    if (!c->halved_upto && to - c->una > c->cwnd + 2u * c->mss + 1)
+        sim_fail(c->s, c, "%llu bytes in flight, the congestion window is at most %llu",
+                 (unsigned long long) (to - c->una), (unsigned long long) c->cwnd);
+    if (c->dupacks == 0)
+        c->flight_bytes = (c->max > to ? c->max : to) - c->una;
+}
+
+void cwnd_turn_over(struct conn *c)
+{
+    if (c->dupacks == 0)
+        c->flight_bytes = c->max - c->una;
+}
