@@ -12,9 +12,13 @@
  * while the capture is loaded, it may *learn*: it sees both captured streams and says where
  * requests begin and end. Every hook is optional; a module without hooks is the `generic` one.
  *
- * Threads: configure() is called once. The learn hooks are called from one thread. The others are
- * called from the worker thread that owns the session; hooks of different sessions may run at the
- * same time, so a module keeps no mutable globals but what it guards. A hook must not block.
+ * tcpcopy plays live sessions while they are captured: they are learned and played at the same
+ * time, and forgotten afterwards (forget_request(), forget_session()).
+ *
+ * Threads: configure() is called once. Captured files are learned in one thread. Everything else,
+ * learning live sessions included, is called from the worker thread that owns the session; hooks of
+ * different sessions may run at the same time, so a module keeps no mutable globals but what it
+ * guards. A hook must not block.
  * Host functions may be called only inside a hook, for the session the hook was given.
  */
 #ifndef TCPBURN_MODULE_H
@@ -31,7 +35,7 @@ extern "C" {
 
 #define TB_MODULE_MAGIC     0x54424d44u /* "TBMD" */
 #define TB_MODULE_ABI_MAJOR 1           /* must be equal */
-#define TB_MODULE_ABI_MINOR 2           /* grows as fields are appended */
+#define TB_MODULE_ABI_MINOR 3           /* grows as fields are appended */
 #define TB_MODULE_ABI       (TB_MODULE_ABI_MAJOR << 16 | TB_MODULE_ABI_MINOR)
 
 struct tb_learn;   /* a captured session being learned; opaque */
@@ -200,6 +204,13 @@ struct tb_host {
     void (*keep_busy)(struct tb_session *s, bool keep);
     /* In request(): --timeout is not for the response to this request. */
     void (*no_timeout)(struct tb_session *s);
+
+    /* --- live sessions, appended in minor 3 ---------------------------------------------- */
+
+    /* Is the session live: played while it is learned? Whatever a request's note, or the session's,
+     * points to must then be complete when it is cut, but for what only its response tells; that is
+     * there when the target's response is given. Any learn hook. */
+    bool (*learn_live)(struct tb_learn *l);
 };
 
 struct tb_module {
@@ -226,7 +237,8 @@ struct tb_module {
      * the capture (server side only). `time_us`: capture time. */
     void (*learn_data)(struct tb_learn *l, void *state, enum tb_direction dir, uint64_t offset,
                        const uint8_t *bytes, uint64_t len, uint64_t time_us);
-    /* Both streams are over; `used` tells whether the session will be played. Frees state. */
+    /* Both streams are over; `used` tells whether the session will be played (always, if it is
+     * live: it may be being played). Frees state. */
     void (*learn_end)(struct tb_learn *l, void *state, bool used);
 
     /* Before the SYN. Non-zero: the session is not started, verdict MODULE. */
@@ -268,6 +280,15 @@ struct tb_module {
      * COMPLETE means that this is how it ought to end. HOLD lasts for --hold, until LEAVE or LOST,
      * or to the end of --duration. Appended in minor 2. */
     bool holds;
+
+    /* --- live sessions, appended in minor 3 ---------------------------------------------- */
+
+    /* Nobody needs a live request any more, or anything that was sent for it: free what its note
+     * (never 0) points to. Called once per request that was cut, in their order, often while the
+     * session goes on; never for sessions of files, whose notes stay until unload(). */
+    void (*forget_request)(uint64_t note);
+    /* The same of the session's note, behind those of all its requests and learn_end(). */
+    void (*forget_session)(uint64_t note);
 };
 
 /* The symbol a module exports. */

@@ -116,7 +116,7 @@ static const struct tb_option table[] = {
     {0, "max-cpu", "PERCENT", TB_OPTION_DECIMAL, LIMITS, AT(max_cpu), .max = 102400,
      .help = "of one core; beyond, sessions are left out; 0: no limit (0)"},
     {'k', "keepalive", "SEC", TB_OPTION_DECIMAL, LIMITS, AT(keepalive_s), .min = 1,
-     .max = TIMER_MAX_S, .fallback = "120", .help = "a live session silent for so long is over"},
+     .max = TIMER_MAX_S, .fallback = "7500", .help = "a live session silent for so long is over"},
 
     /* --- the clock of a session --- */
     ROWS_WAITS(TIME),

@@ -13,10 +13,10 @@
 #include "trace/fragment.h"
 
 enum {
-    BATCH = 64,      /* packets between looks at how much there is to settle */
-    LOOK_US = 10000, /* between looks at the clock's share of the work */
-    SHED_MAX = 64,   /* sessions given up per look */
-    TRIM_EVERY = 8,  /* requests */
+    BATCH = 64,         /* packets between looks at how much there is to settle */
+    LOOK_US = 10000,    /* between looks at the clock's share of the work */
+    SHED_MAX = 64,      /* sessions given up per look */
+    TRIM_BYTES = 16384, /* of a session, between looks at what is not needed any more */
     ARENA_BYTES = 256 << 10
 };
 
@@ -207,6 +207,7 @@ static bool begin_one(struct tb_live *l, struct tb_script *s, uint32_t flow)
     lu->flow = flow;
     lu->module = s->module;
     lu->is_taken = true;
+    lu->done = NULL;
     lu->sibling = s->number;
     s->number = slot;
     link_newest(l, slot);
@@ -359,13 +360,66 @@ void tb_live_retire(struct tb_live *l, struct tb_user *u)
     lu->flow = 0;
 }
 
+/* The first request of the script that a replica may still need; NULL: not known. */
+static const struct tb_request *first_needed(const struct tb_live *l, const struct tb_script *s)
+{
+    for (const struct tb_request *r = tb_script_first(s); r; r = tb_script_next(r)) {
+        for (uint32_t slot = s->number; slot != TB_LIVE_NOBODY; slot = l->users[slot].sibling) {
+            const struct tb_request *done = l->users[slot].done;
+            if (!done || done == r)
+                return done;
+        }
+    }
+    return NULL;
+}
+
+static bool is_in_request(const struct tb_request *r, const uint8_t *byte)
+{
+    struct tb_run run = tb_request_run(r);
+    const uint8_t *piece;
+    uint32_t n;
+
+    while ((n = tb_run_next(&run, &piece)) > 0)
+        if (byte >= piece && byte < piece + n)
+            return true;
+    return false;
+}
+
+/* The oldest request that the user still needs: answered are those before, and acknowledged. NULL:
+ * all of them. */
+static const struct tb_request *needed_from(const struct tb_live *l, const struct tb_user *u)
+{
+    const struct tb_worker *w = l->w;
+    const struct tb_busy *b = tb_user_busy(w, u);
+    const struct tb_request *r = tb_script_first(tb_user_script(w, u));
+
+    if (!b || !u->sent || u->phase == TB_PHASE_IDLE)
+        return b ? NULL : u->sent;
+    const struct tb_pending *p = tb_pending_at(w, b->first_pending);
+    const struct tb_tcp_span *span =
+        b->tcp.first_span ? tb_pool_at(&w->tcp.spans, b->tcp.first_span) : NULL;
+    for (; r && r != u->sent && !(p && r == p->request); r = tb_script_next(r))
+        if (span && is_in_request(r, span->data))
+            return r;
+    /* Bytes of the module's own: who knows what is behind them. */
+    return span && !(r && is_in_request(r, span->data)) ? NULL : r;
+}
+
 void tb_live_trim(struct tb_live *l, struct tb_user *u)
 {
     struct tb_live_user *lu = &l->users[tb_user_index(l->w, u)];
+    struct tb_script *s = lu->script;
 
-    if (l->config->replicas == 1 && u->sent && u->sent->index % TRIM_EVERY == 0 &&
-        !tb_user_module(l->w, u)->holds && tb_script_first(lu->script) != u->sent)
-        tb_flows_trim(&l->flows, lu->flow, lu->script, u->sent);
+    if (s->client_bytes < lu->trimmed_at + TRIM_BYTES || tb_user_module(l->w, u)->holds)
+        return;
+    lu->trimmed_at = s->client_bytes;
+    const struct tb_request *mine = needed_from(l, u);
+    if (!mine)
+        return;
+    lu->done = mine;
+    const struct tb_request *keep = first_needed(l, s);
+    if (keep && keep != tb_script_first(s))
+        tb_flows_trim(&l->flows, lu->flow, s, keep);
 }
 
 /* --- limits ---------------------------------------------------------------------------------- */
@@ -373,7 +427,8 @@ void tb_live_trim(struct tb_live *l, struct tb_user *u)
 static uint64_t memory_in_use(const struct tb_live *l)
 {
     return l->flows.drafting.bytes_in_use + l->flows.pool.in_use * sizeof(struct tb_flow) +
-           l->w->held.in_use * sizeof(struct tb_held);
+           l->w->held.in_use * sizeof(struct tb_held) + l->flows.reassembly.held_server_bytes +
+           l->flows.reassembly.held_client_bytes;
 }
 
 /* Has it something that the target has not got yet? */
@@ -606,10 +661,13 @@ void tb_live_close(struct tb_live *l)
     if (!l)
         return;
     if (l->flows.table.slots) {
-        /* Drafts hold memory of their own; nobody plays any more. */
+        /* Drafts hold memory of their own, notes may; nobody plays any more. */
         l->flows.follower = &nobody;
         tb_flows_finish(&l->flows);
     }
+    for (uint32_t i = 0; l->users && i < l->config->users; i++)
+        if (l->users[i].is_taken && l->users[i].script->number == i)
+            tb_drafting_free_script(&l->flows.drafting, l->users[i].script);
     tb_flows_fini(&l->flows);
     tb_fragments_fini(&l->fragments);
     tb_live_pairs_fini(&l->pairs);

@@ -68,16 +68,18 @@ bool tb_live_is_own(const struct tb_live_config *c, const struct tb_addr *a);
 
 /* What a slot is just now. */
 struct tb_live_user {
-    struct tb_script *script; /* never NULL: an empty one while it is nobody */
-    struct tb_flow_key key;   /* its pair and the target */
-    uint32_t flow;            /* 0: the live session has ended */
-    uint32_t sibling;         /* the next replica of its session, or TB_LIVE_NOBODY */
-    uint32_t older, newer;    /* sessions in the order of their beginning */
-    uint32_t leaving_bytes;   /* given up: what its end will give back, about */
-    uint8_t client;           /* which endpoint of the key */
-    uint8_t module;           /* of the script, when it was last looked at */
-    bool is_listed;           /* `key` is in the table */
-    bool is_taken;            /* plays, or its script is still needed */
+    struct tb_script *script;      /* never NULL: an empty one while it is nobody */
+    struct tb_flow_key key;        /* its pair and the target */
+    const struct tb_request *done; /* nothing before it is needed any more; NULL: not known */
+    uint32_t flow;                 /* 0: the live session has ended */
+    uint32_t sibling;              /* the next replica of its session, or TB_LIVE_NOBODY */
+    uint32_t older, newer;         /* sessions in the order of their beginning */
+    uint64_t trimmed_at;      /* client bytes when its script was last trimmed */
+    uint32_t leaving_bytes;        /* given up: what its end will give back, about */
+    uint8_t client;                /* which endpoint of the key */
+    uint8_t module;                /* of the script, when it was last looked at */
+    bool is_listed;                /* `key` is in the table */
+    bool is_taken;                 /* plays, or its script is still needed */
 };
 
 static inline void tb_live_path(const struct tb_live_user *lu, struct tb_tcp_path *path)
@@ -118,7 +120,7 @@ bool tb_live_walk(void *ctx, uint64_t *cursor, struct tb_endpoint *out);
 
 /* The user's play is over and its connection needs nothing of the script. */
 void tb_live_retire(struct tb_live *l, struct tb_user *u);
-/* Everything before `u->sent` has been acknowledged and answered. */
+/* Forget what the user and the other replicas have played, now and then. */
 void tb_live_trim(struct tb_live *l, struct tb_user *u);
 
 /* How busy the thread was of late (1.0: a core), for max_cpu. */

@@ -83,6 +83,11 @@ static bool host_learn_server_closed(struct tb_learn *l)
     return tb_draft_script(draft_of(l))->end.server_fin;
 }
 
+static bool host_learn_live(struct tb_learn *l)
+{
+    return tb_draft_is_live(draft_of(l));
+}
+
 static void init_host(struct tb_host *h)
 {
     *h = (struct tb_host){
@@ -97,6 +102,7 @@ static void init_host(struct tb_host *h)
         .learn_opaque = host_learn_opaque,
         .learn_reject = host_learn_reject,
         .learn_server_closed = host_learn_server_closed,
+        .learn_live = host_learn_live,
     };
     tb_host_play_functions(h);
 }
@@ -373,7 +379,18 @@ static void learn_end(void *ctx, void *state, struct tb_draft *d, bool used)
     free(l);
 }
 
+static void forget(void *ctx, const struct tb_script *s, const struct tb_request *r)
+{
+    const struct tb_modules *m = ctx;
+    const struct tb_module *ops = &m->loaded[s->module].ops;
+
+    if (r && ops->forget_request)
+        ops->forget_request(r->note);
+    if (!r && ops->forget_session)
+        ops->forget_session(s->note);
+}
+
 struct tb_learner tb_modules_learner(struct tb_modules *m)
 {
-    return (struct tb_learner){m, learn_begin, learn_data, learn_end};
+    return (struct tb_learner){m, learn_begin, learn_data, learn_end, forget};
 }

@@ -425,12 +425,10 @@ static void arm(struct tb_worker *w, struct tb_user *u)
 /* Give back what is not needed any more of a live session. */
 static void settle_live(struct tb_worker *w, struct tb_user *u)
 {
-    if (u->tcp.busy)
-        return;
-    if (u->phase == TB_PHASE_IDLE && u->due_us == TB_NEVER)
-        tb_live_retire(w->live, u);
-    else if (u->phase == TB_PHASE_PLAYING)
+    if (u->phase == TB_PHASE_PLAYING)
         tb_live_trim(w->live, u);
+    else if (u->phase == TB_PHASE_IDLE && u->due_us == TB_NEVER && !u->tcp.busy)
+        tb_live_retire(w->live, u);
 }
 
 /* Send what `u` has to send, start its next play if that is due, set its timer. */

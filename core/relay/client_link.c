@@ -273,6 +273,8 @@ static void carry_on_connecting(struct tb_relay_link *l, uint64_t now_us)
 
     if (rc == 0)
         tb_relay_link_adopt(l, l->fd, now_us);
+    else if (rc == -EPIPE || rc == -ECONNRESET) /* it was made, and is over already */
+        fail_on_error(l, now_us, rc);
     else if (rc != -EAGAIN)
         fail(l, now_us, TB_RELAY_LINK_ABSENT, "%s", strerror(-rc));
 }

@@ -296,6 +296,11 @@ struct tb_script *tb_draft_script(struct tb_draft *d)
     return d->script;
 }
 
+bool tb_draft_is_live(const struct tb_draft *d)
+{
+    return d->shared->live;
+}
+
 /* --- being fed ------------------------------------------------------------------------------ */
 
 static bool learns(const struct tb_draft *d)

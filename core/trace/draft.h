@@ -31,8 +31,12 @@ struct tb_learner {
      * its script). May call the tb_draft_*() functions below. */
     void (*data)(void *ctx, void *state, struct tb_draft *d, enum tb_dir dir, uint64_t offset,
                  const uint8_t *bytes, uint64_t len, uint64_t time_us);
-    /* The session is over, used or not; frees `state`. May still cut and note. */
+    /* The session is over, used or not (live: always used); frees `state`. May still cut and
+     * note. */
     void (*end)(void *ctx, void *state, struct tb_draft *d, bool used);
+    /* Live: nobody plays this request of `s` any more; NULL: the session, behind all its requests
+     * and its end(). Only when there is a note. May be NULL. */
+    void (*forget)(void *ctx, const struct tb_script *s, const struct tb_request *r);
 };
 
 /* --- for the learner ---------------------------------------------------------------------- */
@@ -57,5 +61,8 @@ void tb_draft_opaque(struct tb_draft *d);
 void tb_draft_reject(struct tb_draft *d, const char *reason);
 
 struct tb_script *tb_draft_script(struct tb_draft *d);
+
+/* Is it played while it is written? */
+bool tb_draft_is_live(const struct tb_draft *d);
 
 #endif

@@ -130,7 +130,7 @@ const char *tb_draft_close(struct tb_draft *d, const char *skip)
     const struct tb_learner *learner = d->shared->learner;
     d->closing = true;
     if (learner && learner->end)
-        learner->end(learner->ctx, d->state, d, !skip && !d->rejected);
+        learner->end(learner->ctx, d->state, d, d->shared->live || (!skip && !d->rejected));
     if (!skip && d->rejected)
         skip = d->shared->trace->skipped[d->rejected - 1].reason;
     if (skip) {

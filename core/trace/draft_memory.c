@@ -69,8 +69,15 @@ static void give_chunk(struct tb_drafting *shared, struct tb_chunk *c)
     tb_draft_give(&shared->chunks[size], c);
 }
 
-static void give_request(struct tb_drafting *shared, struct tb_request *r)
+/* `next`: the one behind it. A very long request is several records with one note. */
+static void give_request(struct tb_drafting *shared, const struct tb_script *s,
+                         struct tb_request *r, const struct tb_request *next)
 {
+    const struct tb_learner *l = shared->learner;
+    bool goes_on = next && next->index == r->index && next->note == r->note;
+
+    if (l && l->forget && r->note && !goes_on)
+        l->forget(l->ctx, s, r);
     shared->bytes_in_use -= sizeof *r;
     tb_draft_give(&shared->requests, r);
 }
@@ -87,14 +94,17 @@ void tb_draft_give_chunks(struct tb_drafting *shared, const struct tb_chunk *fir
 
 void tb_drafting_free_script(struct tb_drafting *shared, struct tb_script *s)
 {
+    const struct tb_learner *l = shared->learner;
     struct tb_request *r = tb_script_first(s);
     if (r) /* chunks before its first byte are gone */
         tb_draft_give_chunks(shared, r->chunk);
     while (r) {
         struct tb_request *next = tb_script_next(r);
-        give_request(shared, r);
+        give_request(shared, s, r, next);
         r = next;
     }
+    if (l && l->forget && s->note)
+        l->forget(l->ctx, s, NULL);
     shared->bytes_in_use -= sizeof *s;
     tb_draft_give(&shared->scripts, s);
 }
@@ -109,7 +119,7 @@ void tb_drafting_trim(struct tb_drafting *shared, const struct tb_draft *d, stru
         if (!next)
             break;
         atomic_store_explicit(&s->first, next, memory_order_release);
-        give_request(shared, r);
+        give_request(shared, s, r, next);
         r = next;
     }
     while (r && c != r->chunk) {

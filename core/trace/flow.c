@@ -227,9 +227,9 @@ void tb_flows_abandon(struct tb_flows *f, uint32_t handle)
 {
     struct tb_flow *flow = tb_pool_at(&f->pool, handle);
     flow->abandoned = true;
+    flow->followed = false;
     if (f->current == handle || flow->settled)
         return; /* its script may be in use further up: follow() does the rest */
-    flow->followed = false;
     settle(f, flow, NULL);
 }
 

@@ -100,8 +100,8 @@ static void count_held(struct tb_reassembly *r, struct tb_hold *h, enum tb_dir d
 {
     h->bytes[dir] = (uint32_t) ((int64_t) h->bytes[dir] + bytes);
     h->pieces[dir] += bytes > 0 ? 1 : UINT32_MAX;
-    if (dir == TB_FROM_SERVER)
-        r->held_server_bytes = (uint64_t) ((int64_t) r->held_server_bytes + bytes);
+    uint64_t *sum = dir == TB_FROM_SERVER ? &r->held_server_bytes : &r->held_client_bytes;
+    *sum = (uint64_t) ((int64_t) *sum + bytes);
 }
 
 static int64_t held_size(const struct tb_piece *p)

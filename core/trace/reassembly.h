@@ -48,7 +48,7 @@ struct tb_hold {
 
 /* Of all connections: held server bytes are bounded together. */
 struct tb_reassembly {
-    uint64_t held_server_bytes;
+    uint64_t held_server_bytes, held_client_bytes;
     bool out_of_memory;
 };
 

@@ -155,6 +155,7 @@ static uint16_t take_slot(struct tb_mysql_prepared_set *set)
         set->slot = more;
         set->count = count;
     }
+    tb_mysql_command_unref(set->slot[i].prepare);
     set->slot[i] = (struct tb_mysql_prepared){.used = true};
     return (uint16_t) i;
 }
@@ -182,10 +183,6 @@ void tb_mysql_command_prepared(struct tb_mysql_prepared_set *set, uint16_t slot,
     if (slot >= set->count)
         return;
     struct tb_mysql_prepared *p = &set->slot[slot];
-    if (params > 0 && p->prepare) { /* text has nowhere to put them */
-        free(p->prepare->query);
-        p->prepare->query = NULL;
-    }
     p->id = id;
     p->params = params;
     p->known = true;
@@ -194,6 +191,8 @@ void tb_mysql_command_prepared(struct tb_mysql_prepared_set *set, uint16_t slot,
 
 void tb_mysql_prepared_clear(struct tb_mysql_prepared_set *set)
 {
+    for (size_t i = 0; i < set->count; i++)
+        tb_mysql_command_unref(set->slot[i].prepare);
     free(set->slot);
     *set = (struct tb_mysql_prepared_set){0};
 }
@@ -296,7 +295,7 @@ static int read_about_statement(struct tb_mysql_command *c, const uint8_t *paylo
         c->flags |= TB_COMMAND_LAST;
     if (p) {
         c->statement = p->statement;
-        c->prepare = p->prepare;
+        c->prepare = p->prepare ? tb_mysql_command_ref(p->prepare) : NULL;
         if (p->writes)
             c->flags |= TB_COMMAND_WRITES;
     }
@@ -347,7 +346,7 @@ static int read_prepare(struct tb_mysql_command *c, const uint8_t *payload, size
     if (c->slot == TB_MYSQL_NO_SLOT || keep_as_query(c, payload, len) < 0)
         return -1;
     set->last = c->slot;
-    set->slot[c->slot].prepare = c;
+    set->slot[c->slot].prepare = tb_mysql_command_ref(c);
     set->slot[c->slot].statement = c->statement;
     set->slot[c->slot].writes = c->flags & TB_COMMAND_WRITES;
     return 0;

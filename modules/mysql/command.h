@@ -13,8 +13,8 @@
 struct tb_mysql_prepared {
     uint32_t id; /* the captured server's */
     uint32_t statement;
-    struct tb_mysql_command *prepare;
-    uint64_t long_data; /* parameters sent ahead of the next EXECUTE, the first 64 */
+    struct tb_mysql_command *prepare; /* a ref */
+    uint64_t long_data;               /* parameters sent ahead of the next EXECUTE, the first 64 */
     uint16_t params;
     bool used, known, writes;
 };

@@ -112,13 +112,9 @@ static enum tb_response_status take_greeting(struct tb_session *s, const uint8_t
         return give_up(s, "mysql: what the target greets with is not MySQL's protocol 10");
     if (plan->needs_bulk && !(g.extended & TB_MARIADB_BULK))
         return give_up(s, "mysql: the session uses COM_STMT_BULK_EXECUTE, which only MariaDB has");
-    session->extended = plan->extended;
-    session->capabilities =
-        tb_mysql_capabilities_agreed(plan->capabilities, &session->extended, &g);
-    /* MySQL 5.6 looks for the attributes of a COM_CHANGE_USER in the wrong place and refuses it
-     * (5.6.24: "using password: NO", whatever the attributes). */
-    if (plan->changes_user && !g.is_mysql8 && !g.is_mariadb)
-        session->capabilities &= ~(uint32_t) TB_MYSQL_CONNECT_ATTRS;
+    session->greeted = true;
+    session->capabilities = g.capabilities;
+    session->extended = g.extended;
     session->plugin = g.plugin;
     session->is_mariadb = g.is_mariadb;
     session->is_mysql8 = g.is_mysql8;
@@ -150,6 +146,22 @@ enum tb_response_status tb_mysql_greeting_answer(struct tb_session *s, const uin
 
 /* --- the log-in ------------------------------------------------------------------------------- */
 
+/* What the session may do from now on. Only now, because of a live session it is the log-in that
+ * tells what its client can, and the target's greeting came before. */
+static void agree(struct tb_mysql_session *session, const struct tb_mysql_plan *plan)
+{
+    const struct tb_mysql_greeting target = {.capabilities = session->capabilities,
+                                             .extended = session->extended};
+
+    session->extended = plan->extended;
+    session->capabilities =
+        tb_mysql_capabilities_agreed(plan->capabilities, &session->extended, &target);
+    /* MySQL 5.6 looks for the attributes of a COM_CHANGE_USER in the wrong place and refuses it
+     * (5.6.24: "using password: NO", whatever the attributes). A live session may come to that. */
+    if ((plan->changes_user || plan->is_live) && !session->is_mysql8 && !session->is_mariadb)
+        session->capabilities &= ~(uint32_t) TB_MYSQL_CONNECT_ATTRS;
+}
+
 enum tb_request_action tb_mysql_dialogue_request(struct tb_session *s,
                                                  const struct tb_mysql_command *c)
 {
@@ -164,6 +176,8 @@ enum tb_request_action tb_mysql_dialogue_request(struct tb_session *s,
                                   auth);
     size_t auth_len = n < 0 ? 0 : (size_t) n; /* the target will switch to the user's plugin */
 
+    if (c->code == TB_COM_LOGIN)
+        agree(session, tb_mysql_plan_of(s));
     struct tb_mysql_login login = *c->login;
     login.user = (char *) (uintptr_t) tb_mysql_mapped(tb_mysql_config.user_map, login.user);
     if (login.schema)
@@ -180,6 +194,7 @@ enum tb_request_action tb_mysql_dialogue_request(struct tb_session *s,
     }
     int rc = out.failed ? -1 : send_packet(s, c->code == TB_COM_LOGIN, out.data, out.len);
     tb_mysql_out_fini(&out);
+    session->logs_in = rc == 0;
     if (rc == 0)
         return TB_REQUEST_REPLACED;
     host()->fail_reason(s, "mysql: out of memory");
@@ -275,8 +290,11 @@ static enum tb_response_status judge(struct tb_session *s, const struct tb_mysql
 static enum tb_response_status over(struct tb_session *s, struct tb_mysql_dialogue *d,
                                     const struct tb_mysql_command *c)
 {
+    struct tb_mysql_session *session = host()->session_state(s);
     struct tb_mysql_outcome seen = {.results = 1};
     struct tb_mysql_in in = tb_mysql_in(d->payload.data, d->payload.len);
+
+    session->logs_in = false;
 
     if (tb_mysql_in_number(&in, 1) == TB_MYSQL_ERR) {
         seen.error = (uint16_t) tb_mysql_in_number(&in, 2);

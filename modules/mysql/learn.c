@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ER_ACCESS_DENIED = 1045 };
+enum { ER_ACCESS_DENIED = 1045, PAYLOAD_KEPT = 64 << 10 /* room for the next command */ };
 
 struct learner {
     struct tb_mysql_plan *plan;
@@ -28,9 +28,8 @@ struct learner {
     struct tb_mysql_packets client, server_packets; /* the latter: greeting and log-in */
     struct tb_mysql_out payload, server_payload;
     struct tb_mysql_answer answer;
-    struct tb_mysql_command **pending; /* oldest at `first` */
+    struct tb_mysql_command **pending; /* oldest at `first`; refs */
     size_t first, count, room;
-    struct tb_mysql_command *last;     /* of the plan */
     struct tb_mysql_command *dialogue; /* a log-in in progress: what comes belongs to it */
     struct tb_mysql_command *infile;   /* the data of a local file is coming */
     uint32_t agreed;                   /* capabilities of the captured session */
@@ -77,7 +76,7 @@ static bool push(struct learner *s, struct tb_mysql_command *c)
         s->first = 0;
         s->room = room;
     }
-    s->pending[(s->first + s->count++) % s->room] = c;
+    s->pending[(s->first + s->count++) % s->room] = tb_mysql_command_ref(c);
     return true;
 }
 
@@ -88,6 +87,7 @@ static struct tb_mysql_command *oldest(struct learner *s)
 
 static void pop(struct learner *s)
 {
+    tb_mysql_command_unref(s->pending[s->first]);
     s->first = (s->first + 1) % s->room;
     s->count--;
     s->reading = false;
@@ -95,19 +95,10 @@ static void pop(struct learner *s)
 
 static struct tb_mysql_command *add_command(struct learner *s, struct tb_learn *l, unsigned code)
 {
-    struct tb_mysql_command *c = calloc(1, sizeof *c);
+    struct tb_mysql_command *c = tb_mysql_plan_add(s->plan, code);
 
-    if (!c) {
+    if (!c)
         reject(s, l, "memory");
-        return NULL;
-    }
-    c->code = (uint16_t) code;
-    c->slot = TB_MYSQL_NO_SLOT;
-    if (s->last)
-        s->last->next = c;
-    else
-        s->plan->commands = c;
-    s->last = c;
     return c;
 }
 
@@ -234,6 +225,8 @@ static void take_payload(struct learner *s, struct tb_learn *l)
     else if (s->payload.len > 1 || (s->payload.len == 1 && s->payload.data[0] != 0))
         s->dialogue->login->has_secret = true;
     s->payload.len = 0;
+    if (s->payload.room > PAYLOAD_KEPT)
+        tb_mysql_out_fini(&s->payload);
 }
 
 /* Data of a local file goes on to an empty packet. */
@@ -364,24 +357,34 @@ static size_t read_dialogue(struct learner *s, struct tb_learn *l, const uint8_t
     return used;
 }
 
+/* The answer to `c` asks for a local file; what comes from the client is that. */
+static void expect_file(struct learner *s, struct tb_mysql_command *data,
+                        const struct tb_mysql_command *c)
+{
+    data->seq = (uint8_t) (s->answer.seq + 1);
+    data->flags = c->flags & TB_COMMAND_WRITES;
+    data->statement = c->statement;
+    s->infile = data;
+}
+
 static void answered(struct learner *s, struct tb_learn *l, struct tb_mysql_command *c)
 {
     struct tb_mysql_command *data = NULL;
 
     c->expected = s->answer.outcome;
     c->flags |= TB_COMMAND_KNOWN;
+    if (c->expected.params > 0 && !s->plan->is_live) { /* text has nowhere to put them */
+        free(c->query);
+        c->query = NULL;
+    }
     if (c->code == TB_COM_STMT_PREPARE)
         tb_mysql_command_prepared(&s->prepared, c->slot,
                                   c->expected.error ? 0 : s->answer.statement, c->expected.params);
     host()->learn_response(l, s->at[TB_SERVER_BYTES]);
+    if (c->expected.infile && (data = add_command(s, l, TB_COM_INFILE_DATA)) != NULL)
+        expect_file(s, data, c);
     pop(s);
-    if (!c->expected.infile || (data = add_command(s, l, TB_COM_INFILE_DATA)) == NULL)
-        return;
-    data->seq = (uint8_t) (s->answer.seq + 1);
-    data->flags = c->flags & TB_COMMAND_WRITES;
-    data->statement = c->statement;
-    s->infile = data;
-    if (!push(s, data))
+    if (data && !push(s, data))
         reject(s, l, "memory");
 }
 
@@ -459,7 +462,7 @@ void *tb_mysql_learn_begin(struct tb_learn *l)
     struct learner *s = calloc(1, sizeof *s);
 
     if (s)
-        s->plan = calloc(1, sizeof *s->plan);
+        s->plan = tb_mysql_plan_new(host()->learn_live(l));
     if (s && s->plan) {
         host()->learn_session_note(l, (uint64_t) (uintptr_t) s->plan);
         return s;
@@ -495,31 +498,7 @@ void tb_mysql_learn_data(struct tb_learn *l, void *state, enum tb_direction dir,
         s->at[dir] = offset + len;
 }
 
-/* --- plans ------------------------------------------------------------------------------------ */
-
-static struct tb_mysql_plan *plans;
-
-static void free_plan(struct tb_mysql_plan *p)
-{
-    for (struct tb_mysql_command *c = p->commands, *next; c; c = next) {
-        next = c->next;
-        tb_mysql_login_free(c->login);
-        free(c->login);
-        free(c->own);
-        free(c->query);
-        free(c);
-    }
-    free(p);
-}
-
-void tb_mysql_plans_free(void)
-{
-    while (plans) {
-        struct tb_mysql_plan *next = plans->next;
-        free_plan(plans);
-        plans = next;
-    }
-}
+/* --- the end ---------------------------------------------------------------------------------- */
 
 /* What the client sent and that was not cut: a log-in cut short, or part of a command. */
 static void cut_rest(struct learner *s, struct tb_learn *l, uint64_t end)
@@ -550,12 +529,9 @@ void tb_mysql_learn_end(struct tb_learn *l, void *state, bool used)
             resynchronise(s, l);
         cut_rest(s, l, s->at[TB_CLIENT_BYTES]);
     }
-    if (used) {
-        s->plan->next = plans;
-        plans = s->plan;
-    } else {
-        free_plan(s->plan);
-    }
+    while (s->count > 0)
+        pop(s);
+    tb_mysql_plan_end(s->plan, used);
     tb_mysql_prepared_clear(&s->prepared);
     tb_mysql_inflate_fini(&s->inflater[0]);
     tb_mysql_inflate_fini(&s->inflater[1]);

@@ -138,7 +138,7 @@ static int configure(const struct tb_host *host, const json_t *options, char *er
     /* jansson's iterators want a pointer they could write through; they do not. */
     json_t *object = (json_t *) options;
 
-    if (host->size < offsetof(struct tb_host, latency_json) + sizeof host->latency_json) {
+    if (host->size < offsetof(struct tb_host, learn_live) + sizeof host->learn_live) {
         snprintf(err, err_len, "mysql: this program is too old for the module");
         return -1;
     }
@@ -189,4 +189,6 @@ TB_MODULE_EXPORT const struct tb_module tb_module_entry = {
     .worker_size = sizeof(struct tb_mysql_worker),
     .report = tb_mysql_report,
     .unload = unload,
+    .forget_request = tb_mysql_forget_request,
+    .forget_session = tb_mysql_forget_session,
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The mysql module: what its parts share. learn.c reads captured sessions into plans and commands
- * (command.c), play.c plays them by these (log-ins: dialogue.c), report.c adds up what differed and
- * how long it took, mysql.c has the options and the module table.
+ * The mysql module: what its parts share. learn.c reads captured sessions into commands (command.c)
+ * of plans (plan.c), play.c plays them by these (log-ins: dialogue.c), report.c adds up what
+ * differed and how long it took, mysql.c has the options and the module table.
  */
 #ifndef TB_MYSQL_MYSQL_H
 #define TB_MYSQL_MYSQL_H
@@ -53,15 +53,21 @@ enum tb_mysql_command_flags {
     TB_COMMAND_LAST = 1 << 2 /* of the statement last prepared, whose answer had not come */
 };
 
+/* A place in a ring. */
+struct tb_mysql_link {
+    struct tb_mysql_link *next, *prev;
+};
+
 /* A request of the script: its note is a pointer to this. Prepared statements have a slot each, a
  * number among those open at once; the target's ids are kept by slot. */
 struct tb_mysql_command {
-    struct tb_mysql_command *next; /* all of a plan */
+    struct tb_mysql_link link; /* first: all of a plan */
+    uint32_t refs;             /* its plan, the learner, those that execute it */
     struct tb_mysql_outcome expected;
     uint8_t *own; /* packets to be sent in place of the captured bytes; NULL: those */
     size_t own_len;
-    struct tb_mysql_login *login;           /* TB_COM_LOGIN, TB_COM_CHANGE_USER */
-    const struct tb_mysql_command *prepare; /* EXECUTE: the statement's, where that is known */
+    struct tb_mysql_login *login;     /* TB_COM_LOGIN, TB_COM_CHANGE_USER */
+    struct tb_mysql_command *prepare; /* EXECUTE: the statement's, where that is known; a ref */
     uint8_t *query; /* PREPARE without parameters: packets of a COM_QUERY of the same text */
     size_t query_len;
     uint32_t statement; /* its fingerprint, see tb_mysql_statement_text() */
@@ -70,10 +76,12 @@ struct tb_mysql_command {
     uint8_t seq; /* TB_COM_INFILE_DATA: number of the first packet */
 };
 
-/* A captured session: its note is a pointer to this. */
+/* A captured session: its note is a pointer to this. Of a live one it fills while it is played: the
+ * log-in tells most of it. */
 struct tb_mysql_plan {
-    struct tb_mysql_plan *next; /* all there are */
-    struct tb_mysql_command *commands;
+    struct tb_mysql_plan *next;    /* all there are of files */
+    struct tb_mysql_link commands; /* the ring's head */
+    bool is_live;
     const char *no_password; /* the first user whose password is not known, or NULL */
     uint32_t capabilities;   /* the most to agree on */
     uint32_t extended;
@@ -82,7 +90,18 @@ struct tb_mysql_plan {
     bool changes_user;
 };
 
-/* Fingerprints: a table that only grows (learn), read by everybody. 0: others. */
+/* plan.c. Commands and plans of files stay until unload(); those of live sessions go as the host
+ * forgets them, a plan with all the commands that it still has. */
+struct tb_mysql_plan *tb_mysql_plan_new(bool is_live);         /* or NULL */
+void tb_mysql_plan_end(struct tb_mysql_plan *plan, bool used); /* it has been learned */
+struct tb_mysql_command *tb_mysql_plan_add(struct tb_mysql_plan *plan, unsigned code); /* or NULL */
+struct tb_mysql_command *tb_mysql_command_ref(struct tb_mysql_command *c);
+void tb_mysql_command_unref(struct tb_mysql_command *c); /* NULL is fine */
+void tb_mysql_forget_request(uint64_t note);
+void tb_mysql_forget_session(uint64_t note);
+void tb_mysql_plans_free(void);
+
+/* Fingerprints: a table that only grows, by whoever learns; any thread. 0: others. */
 enum { TB_MYSQL_STATEMENTS = 4096 };
 uint32_t tb_mysql_statement(const char *fingerprint);
 const char *tb_mysql_statement_text(uint32_t statement);
@@ -92,19 +111,19 @@ void *tb_mysql_learn_begin(struct tb_learn *l);
 void tb_mysql_learn_data(struct tb_learn *l, void *state, enum tb_direction dir, uint64_t offset,
                          const uint8_t *bytes, uint64_t len, uint64_t time_us);
 void tb_mysql_learn_end(struct tb_learn *l, void *state, bool used);
-void tb_mysql_plans_free(void);
-
 /* --- what is played --------------------------------------------------------------------------- */
 
 enum { TB_MYSQL_SLOTS = 32 }; /* with room in the session itself */
 
 /* session_state() */
 struct tb_mysql_session {
-    uint32_t capabilities, extended; /* agreed */
+    uint32_t capabilities, extended; /* the target's; from the log-in on those agreed */
     uint32_t collation;
     uint8_t nonce[TB_MYSQL_NONCE];
     uint8_t plugin;
     bool is_mariadb, is_mysql8;
+    bool greeted;
+    bool logs_in;        /* a log-in or COM_CHANGE_USER is not over */
     bool infile_refused; /* the target does not want the data that comes next */
     uint8_t infile_seq;  /* number of its first packet */
     uint32_t more_count;

@@ -146,7 +146,8 @@ static enum tb_request_action about_statement(struct tb_session *s,
 {
     const struct tb_mysql_session *session = host()->session_state(s);
     uint32_t id = id_of(session, c->slot);
-    bool as_text = id == TB_MYSQL_AS_TEXT_ID && c->code == TB_COM_STMT_EXECUTE;
+    bool as_text = id == TB_MYSQL_AS_TEXT_ID && c->code == TB_COM_STMT_EXECUTE && c->prepare &&
+                   c->prepare->query;
     if (as_text)
         return host()->send_kept(s, c->prepare->query, c->prepare->query_len) < 0
                    ? failed(s)
@@ -209,6 +210,10 @@ static enum tb_request_action infile_data(struct tb_session *s, const struct tb_
  * is known only now. */
 static enum tb_request_action log_in(struct tb_session *s, const struct tb_mysql_command *c)
 {
+    const struct tb_mysql_session *session = host()->session_state(s);
+
+    if (!session->greeted)
+        return TB_REQUEST_WAIT;
     if (c->login->password)
         return tb_mysql_dialogue_request(s, c);
     no_password(s, c->login->user);
@@ -229,9 +234,12 @@ static enum tb_request_action bulk_execute(struct tb_session *s, const struct tb
 enum tb_request_action tb_mysql_request(struct tb_session *s, const struct tb_request_info *req)
 {
     const struct tb_mysql_command *c = req ? command_of(req->note) : NULL;
+    const struct tb_mysql_session *session = host()->session_state(s);
 
     if (!req)
         return TB_REQUEST_SEND;
+    if (session->logs_in) /* sent in the middle of that, it would be taken for a part of it */
+        return TB_REQUEST_WAIT;
     if (!c) /* the rest of a capture that broke off */
         return TB_REQUEST_SKIP;
     if (c->flags & TB_COMMAND_WRITES) {
@@ -281,7 +289,7 @@ static uint32_t id_prepared(const struct tb_mysql_command *c, const struct tb_my
 {
     if (!a->outcome.error)
         return a->statement;
-    bool as_text = a->outcome.error == ER_UNSUPPORTED_PS && c->query;
+    bool as_text = a->outcome.error == ER_UNSUPPORTED_PS && c->query && c->expected.params == 0;
     return as_text ? TB_MYSQL_AS_TEXT_ID : TB_MYSQL_NOT_PREPARED_ID;
 }
 

@@ -2,10 +2,12 @@
 /*
  * What the module says under "module" in the report: the most frequent differences, latency per
  * command and of the slowest statements. Every worker adds up its own; report() merges. Also the
- * table of fingerprints, which the learning thread fills.
+ * table of fingerprints, which those who learn fill: of live sessions, several threads.
  */
 #include "mysql.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,23 +36,49 @@ static uint32_t hash(uint32_t h, const char *text)
 
 /* --- fingerprints ----------------------------------------------------------------------------- */
 
+/* Read without the lock: a text is there before its place tells its number, and stays. A command
+ * takes the lock only if its fingerprint is a new one, of which there are few. */
 static const char *texts[TB_MYSQL_STATEMENTS] = {"(other statements)"};
-static uint32_t text_count = 1;
-static uint16_t places[HASH_ROOM]; /* by hash: number of a text, 0: free */
+static _Atomic uint32_t text_count = 1;
+static _Atomic uint16_t places[HASH_ROOM]; /* by hash: number of a text, 0: free */
+static pthread_mutex_t texts_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Its number, or 0 and the free place where it would have been found, looked for from *place on. */
+static uint32_t find_text(const char *fingerprint, uint32_t *place)
+{
+    uint16_t number;
+
+    for (; (number = atomic_load_explicit(&places[*place], memory_order_acquire)) != 0;
+         *place = (*place + 1) % HASH_ROOM)
+        if (strcmp(texts[number], fingerprint) == 0)
+            return number;
+    return 0;
+}
+
+static uint32_t add_text(const char *fingerprint, uint32_t place)
+{
+    uint32_t number = find_text(fingerprint, &place);
+    char *copy = number == 0 && text_count < TB_MYSQL_STATEMENTS ? strdup(fingerprint) : NULL;
+
+    if (!copy)
+        return number;
+    number = text_count++;
+    texts[number] = copy;
+    atomic_store_explicit(&places[place], (uint16_t) number, memory_order_release);
+    return number;
+}
 
 uint32_t tb_mysql_statement(const char *fingerprint)
 {
     uint32_t place = hash(2166136261u, fingerprint) % HASH_ROOM;
+    uint32_t number = find_text(fingerprint, &place);
 
-    for (; places[place]; place = (place + 1) % HASH_ROOM)
-        if (strcmp(texts[places[place]], fingerprint) == 0)
-            return places[place];
-    char *copy = text_count < TB_MYSQL_STATEMENTS ? strdup(fingerprint) : NULL;
-    if (!copy)
-        return 0;
-    texts[text_count] = copy;
-    places[place] = (uint16_t) text_count;
-    return text_count++;
+    if (number != 0 || text_count == TB_MYSQL_STATEMENTS)
+        return number;
+    pthread_mutex_lock(&texts_lock);
+    number = add_text(fingerprint, place);
+    pthread_mutex_unlock(&texts_lock);
+    return number;
 }
 
 const char *tb_mysql_statement_text(uint32_t statement)
@@ -62,7 +90,8 @@ void tb_mysql_statements_free(void)
 {
     while (text_count > 1)
         free((char *) (uintptr_t) texts[--text_count]);
-    memset(places, 0, sizeof places);
+    for (unsigned i = 0; i < HASH_ROOM; i++)
+        places[i] = 0;
 }
 
 /* --- while playing ---------------------------------------------------------------------------- */

@@ -2,12 +2,14 @@
 /*
  * Fuzz target of the client end of the intercept channel: a connection whose server does what the
  * input says, well-formed frames and raw bytes in any order and in pieces of any size, while time
- * passes. Whatever comes: packets handed up are bytes that were received, seen not later than now,
- * and a connection that is over is over.
+ * passes and, if the input wants, sessions come and go. Whatever comes: packets handed up are bytes
+ * that were received, seen not later than now; a connection that is over is over; and what is
+ * registered in the end is what the owner has.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "base/cursor.h"
 #include "base/log.h"
 #include "relay_rig.h"
@@ -22,7 +24,78 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                              \
     } while (0)
 
-enum { INPUT_MAX = 2048, PACKETS_MAX = 8192 };
+enum { INPUT_MAX = 2048, PACKETS_MAX = 8192, SESSIONS = 4096 };
+
+/* The owner's sessions, by port; and the server's, as far as the frames say. */
+static bool owned[SESSIONS], known[SESSIONS];
+
+static bool next_owned(void *ctx, uint64_t *cursor, struct tb_endpoint *out)
+{
+    (void) ctx;
+    while (*cursor < SESSIONS && !owned[*cursor])
+        ++*cursor;
+    *out = (struct tb_endpoint){.port = (uint16_t) *cursor};
+    return (*cursor)++ < SESSIONS;
+}
+
+/* Some sessions come or go, and the turn ends. */
+static void change_sessions(struct relay_rig *r, struct tb_cursor *in)
+{
+    uint8_t what = tb_cursor_u8(in);
+    uint32_t first = tb_cursor_be16(in), count = (uint32_t) 1 << what % 12;
+
+    for (uint32_t i = first; i < first + count; i++) {
+        struct tb_endpoint s = {.port = (uint16_t) (i % SESSIONS)};
+        if (owned[s.port] == (what >= 128))
+            continue;
+        owned[s.port] = !owned[s.port];
+        if (what >= 128)
+            tb_relay_link_register(&r->link, &s);
+        else
+            tb_relay_link_unregister(&r->link, &s);
+    }
+    if (what & 64)
+        tb_relay_link_say_sessions(&r->link, r->now_us);
+}
+
+/* What the server knows after these bytes of a connection. */
+static void learn(const uint8_t *data, size_t len)
+{
+    static struct tb_endpoint sessions[TB_RELAY_SESSIONS_MAX];
+    struct tb_relay_head head;
+
+    memset(known, 0, sizeof known);
+    for (size_t at = 0; at < len; at += TB_RELAY_HEAD + head.len) {
+        CHECK(tb_relay_head_get(data + at, len - at, &head) == 0);
+        CHECK(head.len <= len - at - TB_RELAY_HEAD);
+        if (head.type != TB_RELAY_REGISTER && head.type != TB_RELAY_UNREGISTER)
+            continue;
+        int count = tb_relay_sessions_get(data + at + TB_RELAY_HEAD, head.len, sessions);
+        CHECK(count >= 0);
+        if (count == 0)
+            memset(known, 0, sizeof known);
+        for (int i = 0; i < count; i++)
+            known[sessions[i].port % SESSIONS] = head.type == TB_RELAY_REGISTER;
+    }
+}
+
+/* Let the link say all that it has to, and read it with what it said before. */
+static void expect_sessions_are_known(struct relay_rig *r)
+{
+    static uint8_t said[1 << 22];
+    size_t len = 0;
+    ssize_t n;
+
+    do {
+        tb_relay_link_say_sessions(&r->link, r->now_us);
+        CHECK(r->link.state == TB_RELAY_LINK_RUNNING);
+        while ((n = recv(r->server, said + len, sizeof said - len, MSG_DONTWAIT)) > 0)
+            len += (size_t) n;
+        CHECK(len < sizeof said);
+    } while (r->link.out_len > 0 || tb_relay_gather_has_more(r->link.gather));
+    learn(said, len);
+    CHECK(memcmp(known, owned, sizeof known) == 0);
+}
 
 static void append_raw(struct relay_rig *r, struct tb_cursor *in)
 {
@@ -104,9 +177,17 @@ static void act(struct relay_rig *r, struct tb_cursor *in)
         tb_relay_link_drive(&r->link, r->now_us, true);
     } else if (what < 240) {
         take(r, what < 232 ? PACKETS_MAX : tb_cursor_u8(in) % 4);
+    } else if (what < 248 && r->link.gather) {
+        change_sessions(r, in);
     } else {
         relay_rig_wait(r, (uint64_t) tb_cursor_be16(in) << what % 16);
     }
+}
+
+static struct relay_rig *rig_of(uint8_t first)
+{
+    memset(owned, 0, sizeof owned);
+    return first & 2 ? relay_rig_new_registering(next_owned, NULL) : relay_rig_new(first & 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -116,7 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > INPUT_MAX)
         return 0;
     tb_log_set_level(TB_LOG_ERROR);
-    struct relay_rig *r = relay_rig_new(tb_cursor_u8(&in) & 1);
+    struct relay_rig *r = rig_of(tb_cursor_u8(&in));
     while (tb_cursor_left(&in) > 0) {
         act(r, &in);
         check(r);
@@ -124,6 +205,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             relay_rig_connect(r);
     }
     take(r, PACKETS_MAX);
+    if (r->link.gather && r->link.state == TB_RELAY_LINK_RUNNING)
+        expect_sessions_are_known(r);
     relay_rig_free(r);
     return 0;
 }

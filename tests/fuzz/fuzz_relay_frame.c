@@ -46,6 +46,8 @@ static void hello(const uint8_t *data, size_t len)
     check(tb_relay_hello_get(payload(), n, &b) == 0);
     check(a.flags == b.flags && a.connection == b.connection && a.connections == b.connections);
     check(memcmp(a.run, b.run, sizeof a.run) == 0 && strcmp(a.name, b.name) == 0);
+    check(a.version == b.version && a.target_count == b.target_count &&
+          memcmp(a.target, b.target, a.target_count * sizeof *a.target) == 0);
     check(a.range_count == b.range_count &&
           memcmp(a.range, b.range, a.range_count * sizeof *a.range) == 0);
 }
@@ -158,6 +160,7 @@ static void frame(uint8_t type, const uint8_t *data, size_t len)
         break;
     case TB_RELAY_REGISTER:
     case TB_RELAY_UNREGISTER:
+    case TB_RELAY_TAKEN:
         sessions(data, len, type);
         break;
     case TB_RELAY_SEEN:

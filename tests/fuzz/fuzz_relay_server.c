@@ -2,8 +2,9 @@
 /*
  * Fuzz target of relay/server: the input is what a stranger sends, over a socket pair instead of a
  * listening socket. The first byte says how it comes: in pieces of which size, behind a good hello
- * (to get at what follows one) or not, and whether the rest is handed in as a packet as well. A
- * client that was there before must notice nothing, and nothing may be left behind.
+ * (to get at what follows one) or not, and whether the rest is handed in as a packet as well; with
+ * both, an answer of the target is there before its session may be registered. A client that was
+ * there before must notice nothing, and nothing may be left behind.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "packet/view.h"
 #include "relay/server_parts.h"
 #include "relay_server_rig.h"
 
@@ -76,10 +78,11 @@ static void say_hello(int fd)
 
     rrig_hello(&hello, 2);
     hello.flags = TB_RELAY_WANT_REGISTER | TB_RELAY_WANT_WATCH;
+    hello.target_count = 1;
     say(fd, frame, tb_relay_hello_put(frame, sizeof frame, &hello), sizeof frame);
 }
 
-static void hand_in(const uint8_t *data, size_t size)
+static void hand_in(const uint8_t *data, size_t size, uint64_t real_us)
 {
     struct tb_relay_lane *lane = tb_relay_server_lane(rig.server, 0);
     uint8_t *exact = malloc(size ? size : 1);
@@ -87,9 +90,19 @@ static void hand_in(const uint8_t *data, size_t size)
     check(exact != NULL);
     memcpy(exact, data, size);
     tb_relay_lane_begin(lane);
-    tb_relay_lane_packet(lane, exact, (uint32_t) size, (uint32_t) size, 1000000);
+    tb_relay_lane_packet(lane, exact, (uint32_t) size, (uint32_t) size, real_us);
     tb_relay_lane_end(lane);
     free(exact);
+}
+
+/* A SYN-ACK to 203.0.113.1 port 1. */
+static void hand_in_answer(void)
+{
+    uint8_t packet[64];
+    uint32_t len = rrig_packet(packet, sizeof packet, "203.0.113.1", 1, 0);
+
+    packet[33] = TB_TCP_SYN | TB_TCP_ACK;
+    hand_in(packet, len, tb_clock_real_us());
 }
 
 /* The client gets its pong, and before it nothing that it cannot decode. */
@@ -129,9 +142,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int fd = come();
     if (data[0] & BEHIND_HELLO)
         say_hello(fd);
+    if ((data[0] & BEHIND_HELLO) && (data[0] & AS_PACKET))
+        hand_in_answer();
     say(fd, data + 1, size - 1, piece);
     if (data[0] & AS_PACKET)
-        hand_in(data + 1, size - 1);
+        hand_in(data + 1, size - 1, tb_clock_real_us());
     close(fd);
     rrig_turn(&rig);
     rrig_turn(&rig);

@@ -438,7 +438,11 @@ static void input_open(struct peer *p, const struct seg *g)
     }
     if (p->ts && from <= (int64_t) (p->rcv + p->has_fin))
         p->ts_recent = g->tsval;
-    if (p->state == PEER_SYN_RCVD && g->ack == p->iss + 1) {
+    if (p->state == PEER_SYN_RCVD && g->ack != p->iss + 1) { /* RFC 9293 §3.10.7.4: not this one's */
+        refuse(p->s, p->slot, g);
+        return;
+    }
+    if (p->state == PEER_SYN_RCVD) {
         p->state = PEER_OPEN;
         p->rto_at = SIM_NONE;
         p->wnd = (uint32_t) g->window << (p->snd_scale > 0 ? p->snd_scale : 0);

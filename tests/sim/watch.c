@@ -471,12 +471,13 @@ static void received_open(struct conn *c, const struct seg *g)
         owe_now(c);
         return;
     }
+    if (!take_ack(c, g)) {
+        owe_challenge(c);
+        return;
+    }
     if (c->ts && from + (int64_t) c->unacked <= nxt) /* RFC 7323: of the first unacknowledged */
         c->ts_recent = g->tsval;
-    if (take_ack(c, g))
-        take_text(c, g, (uint64_t) from, (uint64_t) edge);
-    else
-        owe_challenge(c);
+    take_text(c, g, (uint64_t) from, (uint64_t) edge);
 }
 
 /* A segment of a connection that is over is answered by a RST, as long as there are few. */

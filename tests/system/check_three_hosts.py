@@ -319,6 +319,32 @@ def on_the_assistant(l):
     l.assistant.ip("link", "set", "eth0", "up")
 
 
+def live_clients(l):
+    """tcpcopy without -c: the target sees live clients under their own addresses."""
+    def copy_check():
+        argv = l.test.argv(lab.BUILD / "tcpcopy", "--check", "-x", TO, "-s", three.ASSISTANT)
+        return Result(subprocess.run([str(a) for a in argv], capture_output=True, text=True,
+                                     check=False, timeout=lab.PATIENCE_S))
+    route = "ip route replace default via %s"
+    with running(l):
+        seen = copy_check()
+        line = seen.line_for_target()
+        l.ok(seen.rc == 3 and len(seen.wrong) == 1 and line and
+             seen.text.index("route for live clients") < seen.text.index("reverse-path"),
+             "live clients: without a route, that is named first", seen.text)
+        there = check_both(l, line)[1]
+        l.ok(there.rc == 3 and len(there.wrong) == 1 and "no route" in there.wrong[0],
+             "live clients: --check-target knows that the route is missing", there.text)
+        with changed((l.target, route % three.TEST, "ip route del default")):
+            seen = copy_check()
+            l.ok(seen.rc == 3 and len(seen.wrong) == 1 and "to this host" in seen.wrong[0],
+                 "live clients: answers to this host are named", seen.text)
+        with changed((l.target, route % three.ASSISTANT, "ip route del default")):
+            seen = copy_check()
+            l.ok(seen.rc == 0 and "handshake from 203.0.113.1" in seen.text,
+                 "live clients: works with the target's default route", seen.text)
+
+
 def main(l):
     three.build(l)
     l.owner = l.host("owner")
@@ -326,7 +352,8 @@ def main(l):
     three.plug(l, l.owner, l.switch, OWNER + "/24", OWNER6 + "/64")
     l.sink(l.target, 80)
     only = os.environ.get("TB_ONLY")
-    for part in (set_ups_that_work, between_the_hosts, on_the_target, on_the_assistant):
+    for part in (set_ups_that_work, between_the_hosts, on_the_target, on_the_assistant,
+                 live_clients):
         if not only or only == part.__name__:
             part(l)
 

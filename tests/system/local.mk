@@ -20,6 +20,7 @@ SYSTEM_TESTS += %D%/tcpcopy_cli.py
 EXTRA_DIST += %D%/channel.py
 
 include tests/system/io.mk
+include tests/system/tap.mk
 include tests/system/tcp.mk
 
 # One after the other (-j1): they share the machine's cores with the servers they start.

@@ -39,7 +39,7 @@ static void gives_documented_defaults(void **state)
             assert_int_equal(o->replicas, 1);
             assert_int_equal(o->port_shift, 0);
             assert_int_equal(o->memory_mb, 1024);
-            assert_true(o->max_cpu == 0 && o->keepalive_s == 120 && o->run.timeout_s == 120);
+            assert_true(o->max_cpu == 0 && o->keepalive_s == 7500 && o->run.timeout_s == 120);
             assert_true(o->offline_accelerate == 1);
             assert_int_equal(o->offline_gap_ms, 0);
             assert_int_equal(o->offline_loops, 1);

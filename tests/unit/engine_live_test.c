@@ -157,6 +157,15 @@ static const struct fake_script *choose(void *ctx, const struct fake_conn *c)
     return &l->scripts[i];
 }
 
+/* Everybody is answered alike. */
+static const struct fake_script *choose_any(void *ctx, const struct fake_conn *c)
+{
+    struct live *l = ctx;
+
+    (void) c;
+    return &l->scripts[0];
+}
+
 static void from_server(void *ctx, const uint8_t *packet, uint32_t len)
 {
     struct live *l = ctx;
@@ -181,12 +190,11 @@ static void load_truth(struct live *l, const char *path)
         make_script(l, l->truth.sessions[i], &l->scripts[i]);
 }
 
-/* `change` may set what is not the default. */
-static struct live *start_with(const char *path, uint32_t server_us, void (*change)(struct live *l))
+/* All but the worker. */
+static struct live *prepare(const char *path, uint32_t server_us)
 {
     struct live *l = calloc(1, sizeof *l);
     struct tb_err err = {""};
-    struct tb_pacing_input pacing = {.rate = 1};
     char target[40];
 
     assert_non_null(l);
@@ -231,8 +239,14 @@ static struct live *start_with(const char *path, uint32_t server_us, void (*chan
     l->server.choose = choose;
     l->server.emit = from_server;
     l->server.ctx = l;
-    if (change)
-        change(l);
+    return l;
+}
+
+static void begin(struct live *l)
+{
+    struct tb_err err = {""};
+    struct tb_pacing_input pacing = {.rate = 1};
+
     assert_int_equal(tb_pacing_init(&l->pacing, &pacing), 0);
     assert_int_equal(tb_plan_init_live(&l->plan, l->targets, PORTS, 1), 0);
     assert_int_equal(tb_mem_open(&l->io, 0), 0);
@@ -242,6 +256,16 @@ static struct live *start_with(const char *path, uint32_t server_us, void (*chan
     l->worker = malloc(sizeof *l->worker);
     assert_non_null(l->worker);
     assert_int_equal(tb_worker_init(l->worker, &l->engine, l->io, 0, l->now_us, &err), 0);
+}
+
+/* `change` may set what is not the default. */
+static struct live *start_with(const char *path, uint32_t server_us, void (*change)(struct live *l))
+{
+    struct live *l = prepare(path, server_us);
+
+    if (change)
+        change(l);
+    begin(l);
     return l;
 }
 
@@ -264,17 +288,23 @@ static void turn(struct live *l)
     fake_server_run(&l->server, l->now_us);
 }
 
+static void step(struct live *l)
+{
+    uint64_t next = tb_worker_next_us(l->worker), server = fake_server_next_us(&l->server);
+
+    if (server < next)
+        next = server;
+    l->now_us = next > l->now_us ? next : l->now_us + 1;
+    turn(l);
+}
+
 static void run(struct live *l)
 {
     uint64_t end = l->now_us + 3600 * SECONDS;
 
     while (!tb_worker_is_done(l->worker)) {
-        uint64_t next = tb_worker_next_us(l->worker), server = fake_server_next_us(&l->server);
-        if (server < next)
-            next = server;
-        l->now_us = next > l->now_us ? next : l->now_us + 1;
+        step(l);
         assert_true(l->now_us < end);
-        turn(l);
     }
 }
 
@@ -304,15 +334,18 @@ static void check_arrived(const struct live *l, const char *path)
     }
 }
 
-static void finish(struct live *l)
+/* `over`: every session has ended. */
+static void finish(struct live *l, bool over)
 {
     const struct tb_worker *w = l->worker;
 
-    assert_int_equal(w->stats.open, 0);
-    assert_int_equal(tb_stats_ended(&w->stats), w->stats.started);
-    assert_int_equal(w->pendings.in_use, 0);
-    assert_int_equal(w->held.in_use, 0);
-    assert_int_equal(tb_live_script_bytes(w->live), 0);
+    if (over) {
+        assert_int_equal(w->stats.open, 0);
+        assert_int_equal(tb_stats_ended(&w->stats), w->stats.started);
+        assert_int_equal(w->pendings.in_use, 0);
+        assert_int_equal(w->held.in_use, 0);
+        assert_int_equal(tb_live_script_bytes(w->live), 0);
+    }
     give_back(&l->online);
     tb_worker_fini(l->worker);
     free(l->worker);
@@ -338,6 +371,140 @@ static const char *const captures[] = {
     "rst-client.pcap.gz",     "rst-server.pcap",        "websocket.pcap.gz",
 };
 
+/* --- notes ------------------------------------------------------------------------------------ */
+
+/* A learner whose notes are memory, which its module reads while it plays. */
+struct notes {
+    uint32_t requests, sessions; /* that stand */
+    uint32_t most;               /* requests at a time */
+    uint32_t rejects;            /* every so many of the sessions, in the middle; 0: none */
+    uint32_t begun;
+};
+
+struct noted {
+    struct notes *notes;
+    uint32_t rejects_after; /* requests; 0: does not */
+    uint32_t count;
+};
+
+static uint64_t *new_note(uint32_t *standing)
+{
+    uint64_t *note = malloc(sizeof *note);
+
+    assert_non_null(note);
+    *note = 0x1234;
+    ++*standing;
+    return note;
+}
+
+static void *begin_notes(void *ctx, struct tb_draft *d)
+{
+    struct notes *n = ctx;
+    struct noted *s = calloc(1, sizeof *s);
+
+    assert_non_null(s);
+    s->notes = n;
+    s->rejects_after = n->rejects && ++n->begun % n->rejects == 0 ? 2 : 0;
+    tb_draft_set_session_note(d, (uint64_t) (uintptr_t) new_note(&n->sessions));
+    return s;
+}
+
+/* A request is what the client sends at a time; nothing tells that it is answered. */
+static void take_notes(void *ctx, void *state, struct tb_draft *d, enum tb_dir dir, uint64_t offset,
+                       const uint8_t *bytes, uint64_t len, uint64_t time_us)
+{
+    struct notes *n = ctx;
+    struct noted *s = state;
+
+    (void) bytes;
+    (void) time_us;
+    if (dir != TB_FROM_CLIENT)
+        return;
+    tb_draft_cut(d, offset + len, TB_REQ_NO_RESPONSE,
+                 (uint64_t) (uintptr_t) new_note(&n->requests));
+    if (n->requests > n->most)
+        n->most = n->requests;
+    if (++s->count == s->rejects_after)
+        tb_draft_reject(d, "test");
+}
+
+static void end_notes(void *ctx, void *state, struct tb_draft *d, bool used)
+{
+    (void) ctx;
+    (void) d;
+    assert_true(used);
+    free(state);
+}
+
+static void forget_note(void *ctx, const struct tb_script *s, const struct tb_request *r)
+{
+    struct notes *n = ctx;
+
+    --*(r ? &n->requests : &n->sessions);
+    free((void *) (uintptr_t) (r ? r->note : s->note));
+}
+
+static enum tb_request_action read_note(struct tb_session *s, const struct tb_request_info *req)
+{
+    const uint64_t *session = (void *) (uintptr_t) tb_user_script(s->worker, s->user)->note;
+
+    assert_int_equal(*session, 0x1234);
+    if (req)
+        assert_int_equal(*(const uint64_t *) (uintptr_t) req->note, 0x1234);
+    return TB_REQUEST_SEND;
+}
+
+static void play_with_notes(const char *capture, struct notes *n, uint32_t replicas,
+                            uint64_t lost_at, bool stop)
+{
+    const struct tb_learner learner = {n, begin_notes, take_notes, end_notes, forget_note};
+    char path[512];
+    struct live *l = prepare(capture_path(capture, path), 0);
+
+    l->config.learner = &learner;
+    l->config.replicas = replicas;
+    l->module.request = read_note;
+    l->online.lost_at = lost_at;
+    l->server.choose = choose_any;
+    begin(l);
+    while (stop && l->worker->stats.requests_sent < 20)
+        step(l);
+    if (!stop) {
+        run(l);
+        assert_int_equal(n->requests, 0);
+        assert_int_equal(n->sessions, 0);
+    }
+    assert_true(l->worker->stats.requests_sent >= 20);
+    finish(l, !stop);
+    assert_int_equal(n->requests, 0);
+    assert_int_equal(n->sessions, 0);
+}
+
+static void notes_are_forgotten_when_nobody_plays_them(void **state)
+{
+    struct notes n = {0};
+
+    (void) state;
+    play_with_notes("http-keepalive.pcap.gz", &n, 1, 0, false);
+    play_with_notes("http-keepalive.pcap.gz", &n, 1, 40, false); /* with a hole */
+    n.rejects = 2;
+    play_with_notes("http-keepalive.pcap.gz", &n, 1, 0, false);
+    play_with_notes("http-keepalive.pcap.gz", &n, 1, 0, true); /* when the run ends */
+}
+
+static void early_requests_are_forgotten_while_replicas_go_on(void **state)
+{
+    (void) state;
+    for (uint32_t replicas = 1; replicas <= 3; replicas++) {
+        struct notes n = {0};
+        play_with_notes("redis-pipeline.pcap.gz", &n, replicas, 0, false);
+        assert_in_range(n.most, 1, 100); /* of 401 */
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ */
+
 static void play_all(uint32_t server_us)
 {
     char path[512];
@@ -349,7 +516,7 @@ static void play_all(uint32_t server_us)
         if (tb_stats_failed(&l->worker->stats))
             fail_msg("%s: %llu sessions failed", captures[i],
                      (unsigned long long) tb_stats_failed(&l->worker->stats));
-        finish(l);
+        finish(l, true);
     }
 }
 
@@ -417,7 +584,7 @@ static void a_hole_ends_a_session_before_the_missing_bytes(void **state)
         assert_true(l->server.count >= l->truth.session_count - 1);
         assert_int_equal(tb_stats_failed(&l->worker->stats), 0);
         holes += l->worker->stats.verdicts[TB_VERDICT_CAPTURE_HOLE];
-        finish(l);
+        finish(l, true);
     }
     assert_true(holes > 10 && holes < 110);
 }
@@ -454,7 +621,7 @@ static void every_replica_has_a_pair_of_its_own(void **state)
             assert_true(l->server.conn[i]->client_port != l->server.conn[j]->client_port ||
                         !tb_addr_eq(&l->server.conn[i]->client, &l->server.conn[j]->client));
     }
-    finish(l);
+    finish(l, true);
 }
 
 static void shared(struct live *l)
@@ -472,8 +639,8 @@ static void a_share_is_the_same_in_every_run(void **state)
     assert_true(one->server.count < one->truth.session_count * 2 / 5);
     assert_int_equal(one->server.count, two->server.count);
     assert_memory_equal(one->used, two->used, sizeof one->used);
-    finish(one);
-    finish(two);
+    finish(one, true);
+    finish(two, true);
 }
 
 /* The captured server is the target itself. */
@@ -495,10 +662,10 @@ static void what_goes_to_a_target_is_a_session_only_when_recorded(void **state)
 
     (void) state;
     assert_int_equal(l->server.count, 0);
-    finish(l);
+    finish(l, true);
     l = play_changed("http-short.pcap.gz", to_the_same_server_recorded);
     check_arrived(l, "http-short.pcap.gz");
-    finish(l);
+    finish(l, true);
 }
 
 static void refusing(struct live *l)
@@ -512,7 +679,7 @@ static void a_target_that_refuses_costs_nothing_but_verdicts(void **state)
 
     (void) state;
     assert_int_equal(l->worker->stats.verdicts[TB_VERDICT_REFUSED], l->truth.session_count);
-    finish(l);
+    finish(l, true);
 }
 
 static void deaf_and_small(struct live *l)
@@ -531,7 +698,7 @@ static void sessions_are_given_up_before_memory_goes_beyond_its_limit(void **sta
     assert_int_equal(s->verdicts[TB_VERDICT_SHED], s->live.shed_memory);
     assert_int_equal(s->verdicts[TB_VERDICT_SHED] + s->verdicts[TB_VERDICT_CONNECT_TIMEOUT],
                      s->started);
-    finish(l);
+    finish(l, true);
 }
 
 int main(void)
@@ -545,6 +712,8 @@ int main(void)
         cmocka_unit_test(what_goes_to_a_target_is_a_session_only_when_recorded),
         cmocka_unit_test(a_target_that_refuses_costs_nothing_but_verdicts),
         cmocka_unit_test(sessions_are_given_up_before_memory_goes_beyond_its_limit),
+        cmocka_unit_test(notes_are_forgotten_when_nobody_plays_them),
+        cmocka_unit_test(early_requests_are_forgotten_while_replicas_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

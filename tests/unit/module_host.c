@@ -82,6 +82,11 @@ static bool host_learn_server_closed(struct tb_learn *l)
     return l->server_closed;
 }
 
+static bool host_learn_live(struct tb_learn *l)
+{
+    return l->live;
+}
+
 /* --- playing ---------------------------------------------------------------------------------- */
 
 static uint64_t host_now_us(const struct tb_session *s)
@@ -233,6 +238,7 @@ const struct tb_host test_host = {
     .learn_opaque = host_learn_opaque,
     .learn_reject = host_learn_reject,
     .learn_server_closed = host_learn_server_closed,
+    .learn_live = host_learn_live,
     .now_us = host_now_us,
     .session_note = host_session_note,
     .session_number = host_session_number,

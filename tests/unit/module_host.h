@@ -23,7 +23,7 @@ struct tb_learn {
     struct host_request request[HOST_REQUESTS];
     uint32_t count;
     uint32_t greetings;
-    bool opaque, server_closed;
+    bool opaque, server_closed, live;
     const char *rejected;
     uint64_t client_len, server_len; /* of the streams so far */
     uint64_t now_us;                 /* capture time of what is said next */

@@ -17,7 +17,17 @@ struct told {
     void *state;
     unsigned mode; /* of pieces */
     struct stream s;
+    uint32_t forgotten; /* live: of the requests */
 };
+
+/* Live: the host forgets what has been played; all but the last request that is answered. */
+static void forget_played(struct told *t)
+{
+    while (t->l.live && t->forgotten + 1 < t->l.count &&
+           (t->l.request[t->forgotten].answered ||
+            (t->l.request[t->forgotten].flags & TB_CUT_NO_RESPONSE)))
+        mysql->forget_request(t->l.request[t->forgotten++].note);
+}
 
 static void give(struct told *t, enum tb_direction dir)
 {
@@ -33,6 +43,7 @@ static void give(struct told *t, enum tb_direction dir)
         n = piece < n ? piece : n;
         host_learn(mysql, &t->l, t->state, dir, o->data + at, n);
         at += n;
+        forget_played(t);
     }
     forget(&t->s);
 }
@@ -593,6 +604,40 @@ static void command_cut_short_is_kept(void **state)
     learn(tell_cut, check_cut);
 }
 
+/* --- live sessions -----------------------------------------------------------------------------
+ */
+
+/* What is left when the host forgets it is for the sanitizers to find, and so is what is used then.
+ */
+static void tell_live(void (*tell)(struct told *), unsigned mode)
+{
+    struct told *t = calloc(1, sizeof *t);
+    assert_non_null(t);
+    t->mode = mode;
+    t->l.live = true;
+    t->state = mysql->learn_begin(&t->l);
+    tell(t);
+    mysql->learn_end(&t->l, t->state, true);
+    if (t->l.count > 0 && cmd(t, t->l.count - 1)->prepare)
+        assert_int_equal(cmd(t, t->l.count - 1)->prepare->code, TB_COM_STMT_PREPARE);
+    while (t->forgotten < t->l.count)
+        mysql->forget_request(t->l.request[t->forgotten++].note);
+    mysql->forget_session(t->l.session_note);
+    free(t);
+}
+
+static void live_sessions_are_forgotten_while_they_go_on(void **state)
+{
+    static void (*const sessions[])(struct told *) = {
+        tell_login,    tell_long_login, tell_tls,         tell_commands, tell_pipelined,
+        tell_prepared, tell_infile,     tell_attributes,  tell_hole,     tell_cut,
+        tell_zlib,     tell_zstd,       tell_change_user, tell_too_many,
+    };
+    for (unsigned i = 0; i < sizeof sessions / sizeof *sessions; i++)
+        for (unsigned mode = 0; mode < 12; mode++)
+            tell_live(sessions[i], mode);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -613,6 +658,7 @@ int main(void)
         cmocka_unit_test(second_command_of_a_frame_is_dropped),
         cmocka_unit_test(answers_lost_in_a_hole_are_not_compared),
         cmocka_unit_test(command_cut_short_is_kept),
+        cmocka_unit_test(live_sessions_are_forgotten_while_they_go_on),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

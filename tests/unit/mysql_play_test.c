@@ -299,10 +299,41 @@ static void old_mysql_gets_no_attributes_when_users_change(void **state)
     struct play *p = *state;
     const struct tb_mysql_session *session = (const void *) p->s.state;
     p->plan.changes_user = true;
-    greeted(p, "5.6.24", caps, "mysql_native_password");
+    logs_in(p, "5.6.24");
     assert_int_equal(session->capabilities & TB_MYSQL_CONNECT_ATTRS, 0);
-    greeted(p, "9.7.4", caps, "mysql_native_password");
+    logs_in(p, "9.7.4");
     assert_true(session->capabilities & TB_MYSQL_CONNECT_ATTRS);
+}
+
+/* --- live sessions ---------------------------------------------------------------------------- */
+
+static void live_login_may_be_known_after_the_greeting(void **state)
+{
+    struct play *p = *state;
+    const struct tb_mysql_session *session = (const void *) p->s.state;
+    struct tb_mysql_command c = login_of(p);
+    uint32_t kept = p->plan.capabilities;
+    p->plan.is_live = true;
+    p->plan.capabilities = 0;
+    greeted(p, "9.7.4", caps, "mysql_native_password");
+    p->plan.capabilities = kept;
+    assert_int_equal(say(p, &c, NULL), TB_REQUEST_REPLACED);
+    assert_int_equal(session->capabilities & kept, kept & caps);
+}
+
+static void login_waits_for_the_greeting_and_commands_for_the_login(void **state)
+{
+    struct play *p = *state;
+    const struct tb_mysql_command query = {.code = TB_COM_QUERY, .slot = TB_MYSQL_NO_SLOT};
+    struct tb_mysql_command c = login_of(p);
+    assert_int_equal(say(p, &c, NULL), TB_REQUEST_WAIT);
+    greeted(p, "9.7.4", caps, "mysql_native_password");
+    assert_int_equal(say(p, &c, NULL), TB_REQUEST_REPLACED);
+    assert_int_equal(say(p, &query, NULL), TB_REQUEST_WAIT);
+    p->server.seq = 2;
+    ok(&p->server, 0, 2);
+    assert_int_equal(hear(p), TB_RESPONSE_COMPLETE);
+    assert_int_equal(say(p, &query, NULL), TB_REQUEST_SEND);
 }
 
 /* --- statements ------------------------------------------------------------------------------- */
@@ -655,6 +686,8 @@ int main(void)
         TEST(login_without_password_ends_the_session),
         TEST(bulk_needs_a_mariadb),
         TEST(old_mysql_gets_no_attributes_when_users_change),
+        TEST(live_login_may_be_known_after_the_greeting),
+        TEST(login_waits_for_the_greeting_and_commands_for_the_login),
         TEST(statement_ids_are_the_targets),
         TEST(equal_ids_are_sent_as_captured),
         TEST(many_statements_have_their_ids),

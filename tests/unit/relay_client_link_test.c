@@ -2,6 +2,7 @@
 /* One connection to an intercept server, from HELLO to its loss and the next try. The test is the
  * server and keeps the time. */
 #include "unit.h"
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -105,6 +106,42 @@ static void a_server_that_hangs_up_at_once_may_not_want_us(void **state)
     assert_int_equal(r->link.state, TB_RELAY_LINK_DOWN);
     assert_int_equal(r->link.why, TB_RELAY_LINK_TURNED);
     assert_non_null(strstr(r->link.words.text, "--allow"));
+    relay_rig_free(r);
+}
+
+/* A server on loopback, for real. */
+static int listens(struct tb_endpoint *at)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *) &a, sizeof a), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &a, &len), 0);
+    at->port = ntohs(a.sin_port);
+    return fd;
+}
+
+static void a_server_that_hangs_up_before_we_look_may_not_want_us_either(void **state)
+{
+    (void) state;
+    struct relay_rig *r = relay_rig_new(0);
+    int server = listens(&r->shared->peer[0].endpoint);
+
+    shutdown(r->server, SHUT_WR);
+    relay_rig_deliver(r);
+    relay_rig_wait(r, TB_RELAY_LINK_BACKOFF_MAX_US);
+    assert_int_equal(r->link.state, TB_RELAY_LINK_CONNECTING);
+    int fd = accept(server, NULL, NULL);
+    shutdown(fd, SHUT_WR);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+    close(fd); /* a reset behind the end, as when a host has too many closed connections */
+    r->link.words.text[0] = 0;
+    tb_relay_link_drive(&r->link, r->now_us, true);
+    assert_int_equal(r->link.why, TB_RELAY_LINK_TURNED);
+    assert_non_null(strstr(r->link.words.text, "--allow"));
+    close(server);
     relay_rig_free(r);
 }
 
@@ -588,6 +625,7 @@ int main(void)
         cmocka_unit_test(is_refused_for_good_or_only_for_now),
         cmocka_unit_test(another_version_is_named),
         cmocka_unit_test(a_server_that_hangs_up_at_once_may_not_want_us),
+        cmocka_unit_test(a_server_that_hangs_up_before_we_look_may_not_want_us_either),
         cmocka_unit_test(patience_for_the_welcome_ends),
         cmocka_unit_test(frames_come_whole_wherever_the_stream_is_cut),
         cmocka_unit_test(frames_come_whole_byte_by_byte),

@@ -16,7 +16,7 @@
         }                                                              \
     } while (0)
 
-struct relay_rig *relay_rig_new(uint16_t index)
+static struct relay_rig *rig_new(uint16_t index, uint32_t flags)
 {
     struct relay_rig *r = calloc(1, sizeof *r);
     struct tb_relay_shared *sh = calloc(1, sizeof *sh + sizeof sh->peer[0]);
@@ -26,6 +26,7 @@ struct relay_rig *relay_rig_new(uint16_t index)
     r->now_us = RELAY_RIG_START_US;
     r->server = -1;
     sh->hello.version = TB_RELAY_VERSION_FIRST;
+    sh->hello.flags = flags;
     sh->hello.connections = 2;
     strcpy(sh->hello.name, "rig");
     sh->peer_count = 1;
@@ -35,6 +36,24 @@ struct relay_rig *relay_rig_new(uint16_t index)
     CHECK(tb_addr_parse("127.0.0.1", &sh->peer[0].endpoint.addr) == 0);
     sh->peer[0].endpoint.port = 1;
     CHECK(tb_relay_link_init(&r->link, sh, 0, index, &r->dropped) == 0);
+    return r;
+}
+
+struct relay_rig *relay_rig_new(uint16_t index)
+{
+    struct relay_rig *r = rig_new(index, 0);
+
+    relay_rig_connect(r);
+    return r;
+}
+
+struct relay_rig *relay_rig_new_registering(tb_relay_walk_fn *walk, void *ctx)
+{
+    struct relay_rig *r = rig_new(0, TB_RELAY_WANT_REGISTER);
+
+    r->link.gather->walk = walk;
+    r->link.gather->ctx = ctx;
+    r->link.gather->columns = 1;
     relay_rig_connect(r);
     return r;
 }

@@ -22,6 +22,8 @@ enum { RELAY_RIG_START_US = 1000000000 };
 
 /* Connected; HELLO is on its way. Connection number `index` of two. */
 struct relay_rig *relay_rig_new(uint16_t index);
+/* The same, for an owner of sessions. */
+struct relay_rig *relay_rig_new_registering(tb_relay_walk_fn *walk, void *ctx);
 void relay_rig_free(struct relay_rig *r);
 /* A new pair of sockets, as after another connect(). */
 void relay_rig_connect(struct relay_rig *r);

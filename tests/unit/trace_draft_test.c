@@ -469,7 +469,7 @@ static void lines_end(void *ctx, void *state, struct tb_draft *d, bool used)
 
 static struct tb_trace learn(struct cap *c, struct lines_log *log)
 {
-    const struct tb_learner learner = {log, lines_begin, lines_data, lines_end};
+    const struct tb_learner learner = {log, lines_begin, lines_data, lines_end, NULL};
     struct tb_trace t = load_with(c, (struct tb_trace_options){.learner = &learner});
     assert_int_equal(log->begun, log->ended);
     assert_int_equal(log->used, t.session_count);

@@ -129,7 +129,7 @@ static void assert_consistent(const struct tb_trace *t)
 
 static void load_mutation(const uint8_t *b, size_t len, bool partial, bool learn)
 {
-    static const struct tb_learner learner = {NULL, begin_lines, cut_lines, end_lines};
+    static const struct tb_learner learner = {NULL, begin_lines, cut_lines, end_lines, NULL};
     static const struct tb_service ports[] = {
         {.any_addr = true, .port = 80},   {.any_addr = true, .port = 6379},
         {.any_addr = true, .port = 2525}, {.any_addr = true, .port = 8090},
