@@ -195,8 +195,8 @@ def comet(l):
     """The module: WebSockets have keys of their own at the target, and answer its pings."""
     servers = [l.python_server(host, "pushserver.py", comet_lab.PORT) for host in (l.online, l.target)]
     four.speak_as(l, 121)
-    copy = four.Copy(l, "--module", "comet", to=to(comet_lab.PORT), target_port=comet_lab.PORT,
-                     probe=bare(l, comet_lab.PORT))
+    copy = four.Copy(l, "--module", "comet", to=to(comet_lab.PORT), ready=False)  # holds a probe
+    lab.wait_for("tcpcopy", lambda: "copying live sessions" in copy.process.text())
     with captures.Recording(l, l.target, comet_lab.PORT) as played:
         clients(l, "ws")
     l.same({client for client, _ in four.sessions(played, four.TARGET)}, {four.live(121)},
