@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include "base/clock.h"
 #include "base/log.h"
 #include "io/tap.h"
 #include "relay/client.h"
@@ -170,7 +169,6 @@ static int open_files(struct tb_copy *c, struct tb_err *err)
         .accelerate = o->offline_accelerate,
         .gap_ms = o->offline_gap_ms,
         .loops = o->offline_loops,
-        .start_us = tb_clock_real_us(),
     };
     int rc = 0;
 

@@ -160,6 +160,8 @@ static uint32_t file_recv(struct tb_tap *tap, struct tb_tapped *packets, uint32_
     uint32_t count = 0, used = 0;
 
     t->now_us = now_us;
+    if (!t->setup.start_us)
+        t->setup.start_us = now_us;
     if (!t->data && !tap->is_over)
         read_ahead(t);
     while (count < max && is_due(t) && t->len <= ROOM - used) {

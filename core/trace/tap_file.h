@@ -18,7 +18,7 @@ struct tb_tap_files_setup {
     double accelerate;  /* distances are divided by it; 0: as fast as it is read */
     uint32_t gap_ms;    /* captured pauses are at most so long; 0: as long as they are */
     uint32_t loops;     /* times the files are played, one after the other */
-    uint64_t start_us;  /* when the first packet passes, since 1970 */
+    uint64_t start_us; /* when the first packet passes, since 1970; 0: when it is first asked for */
 };
 
 /* Whole TCP packets and fragments. In the second and later loops the sequence numbers of all

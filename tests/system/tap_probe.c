@@ -279,6 +279,7 @@ int main(int argc, char **argv)
     int rc = open_taps(p, &err);
     if (rc) {
         printf("refused %s: %s\n", strerror(-rc), err.text);
+        free(p);
         return 3;
     }
     printf("open\n");

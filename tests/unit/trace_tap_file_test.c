@@ -83,6 +83,20 @@ static void packets_pass_at_the_distances_captured(void **state)
     rig_close(&r);
 }
 
+static void the_first_packet_passes_when_it_is_asked_for(void **state)
+{
+    (void) state;
+    struct cap c = three_packets();
+    struct rig r;
+    rig_prepare(&r, &c);
+    r.setup.start_us = 0;
+    rig_open(&r);
+    assert_int_equal(passed_by(&r, 5 * S), 1);
+    assert_int_equal(r.packets[0].time_us, BEGIN_US + 5 * S);
+    assert_int_equal(tb_tap_next_us(r.tap), BEGIN_US + 5 * S + 10 * MS);
+    rig_close(&r);
+}
+
 static void faster_when_accelerated(void **state)
 {
     (void) state;
@@ -333,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packets_pass_at_the_distances_captured),
+        cmocka_unit_test(the_first_packet_passes_when_it_is_asked_for),
         cmocka_unit_test(faster_when_accelerated),
         cmocka_unit_test(as_fast_as_it_is_read_without_acceleration),
         cmocka_unit_test(long_pauses_are_shortened),
