@@ -578,8 +578,8 @@ static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
         return 0;
     if (!take_ack(env, c, seg, &events))
         return 0;
-    /* RFC 7323 §4.3: the time of the earliest segment that our next ACK will answer. Not of one that
-     * RFC 5961 drops: a forged time would make honest segments old ones. */
+    /* RFC 7323 §4.3: the time of the earliest segment that our next ACK will answer. Not of one
+     * that RFC 5961 drops: a forged time would make honest segments old ones. */
     if ((c->flags & TB_TCP_USES_TS) && from + c->unacked_bytes <= (int64_t) c->rcv_nxt)
         c->ts_recent = seg->opt.tsval;
     if (c->state == TB_TCP_CLOSED) /* our FIN, the last thing missing, was acknowledged */

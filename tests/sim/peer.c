@@ -438,7 +438,8 @@ static void input_open(struct peer *p, const struct seg *g)
     }
     if (p->ts && from <= (int64_t) (p->rcv + p->has_fin))
         p->ts_recent = g->tsval;
-    if (p->state == PEER_SYN_RCVD && g->ack != p->iss + 1) { /* RFC 9293 §3.10.7.4: not this one's */
+    if (p->state == PEER_SYN_RCVD &&
+        g->ack != p->iss + 1) { /* RFC 9293 §3.10.7.4: not this one's */
         refuse(p->s, p->slot, g);
         return;
     }
