@@ -19,7 +19,9 @@ static unsigned expected_of_short(const struct conn *c)
 {
     bool bytes = c->t->script.module == MODULE_BYTES;
 
-    return bit(TB_VERDICT_RESPONSE_TIMEOUT) | bit(TB_VERDICT_CLOSED_EARLY) | bit(TB_VERDICT_RESET) |
+    /* Where bytes are counted, silence ends it soon. */
+    return (bytes && c->s->weather.clean ? 0 : bit(TB_VERDICT_RESPONSE_TIMEOUT)) |
+           bit(TB_VERDICT_CLOSED_EARLY) | bit(TB_VERDICT_RESET) |
            (bytes ? bit(TB_VERDICT_COMPLETED) : 0);
 }
 
