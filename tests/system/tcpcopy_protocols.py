@@ -4,6 +4,7 @@
 be equal), redis-benchmark, HTTP with its response checks, sessions that are held and pushed to."""
 import collections
 import json
+import re
 import sys
 import threading
 
@@ -176,6 +177,34 @@ def http(l):
         server.stop()
 
 
+def uploads(l):
+    """A long upload goes to the target as it comes, not when it is whole."""
+    online, target = l.nginx(l.online, four.PORT), l.nginx(l.target, four.PORT)
+    copy = four.Copy(l, "--module", "http.so")
+    with four.Compared(l, copy, "an upload of 4 MB, in no hurry"):
+        s = four.connect(l, 130)
+        body = bytes(range(256)) * 4096
+        s.sendall(b"PUT /dav/up HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (4 * len(body)))
+        for part in range(1, 5):
+            s.sendall(body)
+            wanted = part * len(body) - 66000       # the last bytes may be no part yet
+            lab.wait_for("part %d at the target" % part, lambda: received(l, 130) >= wanted)
+        four.response(s)
+        s.close()
+    run = four.clean(l, "an upload in parts", copy)
+    l.same([run.figure("requests", x) for x in ("planned", "sent", "answered", "mismatched")],
+           [1, 1, 1, 0], "an upload in parts is one request", run.words())
+    for server in (online, target):
+        server.stop()
+
+
+def received(l, client):
+    """Bytes that the target's kernel has of the live client's connection."""
+    out = l.target.run("ss", "-Htni", "dst", four.live(client))
+    counts = re.findall(r"bytes_received:(\d+)", out)
+    return max(map(int, counts), default=0)
+
+
 # --- long sessions --------------------------------------------------------------------------------
 
 def held(l):
@@ -218,7 +247,7 @@ def clients(l, kinds):
 def main(l):
     four.build(l)
     three.intercept(l)
-    four.run_parts(l, mysql, redis, http, held, comet)
+    four.run_parts(l, mysql, redis, http, uploads, held, comet)
 
 
 with lab.Test() as the_lab:
