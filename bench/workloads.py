@@ -251,7 +251,7 @@ class Bench(lab.Lab):
         most = {100000: 80, 10000000: 150}
         return [Figure("ns per packet, %s users" % "{:,}".format(n), cost[n], "less",
                        most=most.get(n)) for n in cost] + [
-            Figure("ns per packet, 10,000,000 users", cost[10000000], None, most=2,
+            Figure("the same, beside that of 10,000", cost[10000000], None, most=2,
                    others={"10,000 users": cost[10000]}, peer="10,000 users"),
             Figure("GB of memory, 10,000,000 users", [memory[10000000] / 100], "less", most=1.6),
             Figure("million packets/s, two workers", rates[2], "more", least=1.8,

@@ -101,8 +101,10 @@ enum tb_response_status {
 /* flags of tb_host.learn_cut() */
 enum tb_cut_flags {
     TB_CUT_NO_RESPONSE = 1 << 0, /* no response belongs to this request */
-    TB_CUT_PART = 1 << 1         /* a first part with an interim response (Expect: 100-continue):
+    TB_CUT_PART = 1 << 1,        /* a first part with an interim response (Expect: 100-continue):
                                   * counted together with what follows */
+    TB_CUT_MORE = 1 << 2         /* goes on with the request cut last, and has its index; appended
+                                  * in minor 3: what is live is sent without waiting for the rest */
 };
 
 /* What the host does for modules. Fields are only appended. */

@@ -74,7 +74,7 @@ static const struct tb_option table[] = {
     {'F', "filter", "FILTER", TB_OPTION_STRING, SOURCE, RUN(filter),
      .help = "pcap filter on what is captured or read, beside what -x asks for"},
     {'B', "buffer", "MB", TB_OPTION_U32, SOURCE, AT(buffer_mb), .min = 1, .max = 2047,
-     .fallback = "16", .help = "megabytes of each capture ring of --pcap-capture"},
+     .fallback = "64", .help = "megabytes of each capture ring"},
     {'S', "snaplen", "BYTES", TB_OPTION_U32, SOURCE, AT(snaplen), .max = 262144, .fallback = "0",
      .help = "bytes captured of each packet; 0: all, since cut requests are lost"},
     {0, "vxlan", NULL, TB_OPTION_FLAG, SOURCE, AT(vxlan), .rivals = {"offline"},

@@ -48,7 +48,8 @@ static struct tb_draft *draft_of(struct tb_learn *l)
 static uint32_t host_learn_cut(struct tb_learn *l, uint64_t end, unsigned flags, uint64_t note)
 {
     unsigned request_flags = (flags & TB_CUT_NO_RESPONSE ? TB_REQ_NO_RESPONSE : 0u) |
-                             (flags & TB_CUT_PART ? TB_REQ_PART : 0u);
+                             (flags & TB_CUT_PART ? TB_REQ_PART : 0u) |
+                             (flags & TB_CUT_MORE ? TB_REQ_CONTINUED : 0u);
 
     return tb_draft_cut(draft_of(l), end, (uint16_t) request_flags, note);
 }

@@ -341,7 +341,8 @@ static bool take_session(struct tb_server_conn *c, const struct tb_endpoint *e)
     struct tb_relay_server *s = c->server;
     uint32_t owner = tb_route_find(&s->routes, &e->addr);
 
-    return (owner == TB_ROUTE_NOBODY || owner == c->client->place) &&
+    return (owner == TB_ROUTE_NOBODY || owner == c->client->place ||
+            is_watcher(s->clients[owner])) &&
            tb_sessions_put(&s->sessions, e, c->place) == 0;
 }
 

@@ -194,6 +194,9 @@ static struct tb_request *next_awaited(struct tb_request *r)
     do
         r = tb_script_next(r);
     while (r && (r->flags & TB_REQ_NO_RESPONSE));
+    for (struct tb_request *next; r && (next = tb_script_next(r)) != NULL; r = next)
+        if (next->index != r->index)
+            break;
     return r;
 }
 
@@ -228,15 +231,27 @@ void tb_draft_response(struct tb_draft *d, uint64_t end)
 
 /* --- for the learner ------------------------------------------------------------------------ */
 
+/* Is the response to `r` outstanding? */
+static bool is_awaited(const struct tb_draft *d, const struct tb_request *r)
+{
+    return d->awaited && d->awaited->index <= r->index && !(r->flags & TB_REQ_NO_RESPONSE);
+}
+
 uint32_t tb_draft_cut(struct tb_draft *d, uint64_t end, uint16_t flags, uint64_t note)
 {
-    uint32_t number = d->index;
+    bool goes_on = (flags & TB_REQ_CONTINUED) && d->last;
+    uint32_t number = d->index - goes_on;
     if (d->opaque || d->rejected || end <= d->cut || end > d->script->client_bytes)
-        return number > 0 ? number - 1 : 0;
-    struct tb_request *r = cut(d, end, flags & (TB_REQ_NO_RESPONSE | TB_REQ_PART), note);
+        return d->index > 0 ? d->index - 1 : 0;
+    if (!goes_on)
+        flags &= (uint16_t) ~TB_REQ_CONTINUED;
+    else if (!is_awaited(d, d->last)) /* answered before it was complete */
+        flags |= TB_REQ_NO_RESPONSE;
+    struct tb_request *r =
+        cut(d, end, flags & (TB_REQ_NO_RESPONSE | TB_REQ_PART | TB_REQ_CONTINUED), note);
     if (!r || (flags & TB_REQ_NO_RESPONSE))
         return number;
-    if (!d->awaited)
+    if (!d->awaited || d->awaited->index == r->index)
         d->awaited = r;
     if (d->early_end != 0) {
         uint64_t early = d->early_end;
@@ -257,7 +272,7 @@ void tb_draft_set_note(struct tb_draft *d, uint32_t number, uint64_t note)
         r = tb_script_first(d->script);
     while (r && r->index != number)
         r = tb_script_next(r);
-    if (r)
+    for (; r && r->index == number; r = tb_script_next(r))
         r->note = note;
 }
 

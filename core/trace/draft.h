@@ -42,7 +42,8 @@ struct tb_learner {
 /* --- for the learner ---------------------------------------------------------------------- */
 
 /* A request ends before client offset `end` (absolute; behind the last cut, at most what has come).
- * `flags`: TB_REQ_NO_RESPONSE or 0. Its number, counted from 0. */
+ * `flags`: TB_REQ_NO_RESPONSE, TB_REQ_PART, TB_REQ_CONTINUED (the bytes go on with the request cut
+ * last; its response is theirs). Its number, counted from 0. */
 uint32_t tb_draft_cut(struct tb_draft *d, uint64_t end, uint16_t flags, uint64_t note);
 
 /* The oldest response still outstanding is complete at server offset `end` (now, as time goes).

@@ -110,7 +110,7 @@ const char *tb_draft_close(struct tb_draft *d, const char *skip);
 void tb_drafting_free_script(struct tb_drafting *shared, struct tb_script *s);
 /* Live: forget the requests before `keep`, which everybody has played, and their bytes; as far as
  * the session's draft `d` (NULL: closed) does not need them. */
-void tb_drafting_trim(struct tb_drafting *shared, const struct tb_draft *d, struct tb_script *s,
+void tb_drafting_trim(struct tb_drafting *shared, struct tb_draft *d, struct tb_script *s,
                       const struct tb_request *keep);
 
 /* Live: these chunks and those behind them. */

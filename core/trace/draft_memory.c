@@ -109,15 +109,17 @@ void tb_drafting_free_script(struct tb_drafting *shared, struct tb_script *s)
     tb_draft_give(&shared->scripts, s);
 }
 
-void tb_drafting_trim(struct tb_drafting *shared, const struct tb_draft *d, struct tb_script *s,
+void tb_drafting_trim(struct tb_drafting *shared, struct tb_draft *d, struct tb_script *s,
                       const struct tb_request *keep)
 {
     struct tb_request *r = tb_script_first(s);
     const struct tb_chunk *c = r ? r->chunk : NULL;
-    while (r && r != keep && (!d || (r != d->awaited && r != d->answered && r != d->last))) {
+    while (r && r != keep && (!d || (r != d->awaited && r != d->last))) {
         struct tb_request *next = tb_script_next(r);
         if (!next)
             break;
+        if (d && d->answered == r)
+            d->answered = NULL;
         atomic_store_explicit(&s->first, next, memory_order_release);
         give_request(shared, s, r, next);
         r = next;

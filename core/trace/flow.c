@@ -236,7 +236,7 @@ void tb_flows_abandon(struct tb_flows *f, uint32_t handle)
 void tb_flows_trim(struct tb_flows *f, uint32_t handle, struct tb_script *s,
                    const struct tb_request *keep)
 {
-    const struct tb_flow *flow = handle ? tb_pool_at(&f->pool, handle) : NULL;
+    struct tb_flow *flow = handle ? tb_pool_at(&f->pool, handle) : NULL;
     tb_drafting_trim(&f->drafting, flow && !flow->settled ? &flow->c.draft : NULL, s, keep);
 }
 

@@ -20,11 +20,14 @@ static const struct tb_http_pairing_ops ops = {.response_note = response_note};
 
 void *tb_http_learn_begin(struct tb_learn *l)
 {
+    const struct tb_host *h = tb_http_config.host;
     struct tb_http_pairing *p = malloc(sizeof *p);
-    if (p)
-        tb_http_pairing_init(p, tb_http_config.host, &ops, tb_http_config.digest);
-    else
-        tb_http_config.host->learn_opaque(l);
+    if (!p) {
+        h->learn_opaque(l);
+        return NULL;
+    }
+    tb_http_pairing_init(p, h, &ops, tb_http_config.digest);
+    p->in_parts = h->size > offsetof(struct tb_host, learn_live) && h->learn_live(l);
     return p;
 }
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PART_BYTES = 64 << 10 /* so much of an upload is sent without waiting for the rest */ };
+
 static void give_up(struct tb_http_pairing *s, struct tb_learn *l)
 {
     if (!s->over)
@@ -77,10 +79,22 @@ static void cut(struct tb_http_pairing *s, struct tb_learn *l, unsigned flags, u
     s->early = false;
 }
 
+/* All of the request that has come, the first of it or more. */
+static void cut_so_far(struct tb_http_pairing *s, struct tb_learn *l)
+{
+    if (!s->part_cut) {
+        cut(s, l, s->body_refused ? TB_CUT_NO_RESPONSE : 0, request_note(s));
+    } else {
+        s->host->learn_cut(l, s->client_at, TB_CUT_MORE, request_note(s));
+        s->cut_at = s->client_at;
+    }
+    s->part_cut = true;
+}
+
 static void cut_request(struct tb_http_pairing *s, struct tb_learn *l)
 {
-    cut(s, l, s->body_refused ? TB_CUT_NO_RESPONSE : 0, request_note(s));
-    s->body_only = s->body_refused = false;
+    cut_so_far(s, l);
+    s->body_only = s->body_refused = s->part_cut = false;
     tb_http_begin_request(&s->request, false);
 }
 
@@ -125,6 +139,9 @@ size_t tb_http_pairing_client(struct tb_http_pairing *s, struct tb_learn *l, con
         s->client_at += used;
         switch (event) {
         case TB_HTTP_MORE:
+            if (s->in_parts && tb_http_in_body(&s->request) &&
+                s->client_at - s->cut_at >= PART_BYTES)
+                cut_so_far(s, l);
             return at;
         case TB_HTTP_BAD:
             give_up(s, l);
@@ -260,7 +277,9 @@ void tb_http_pairing_end(struct tb_http_pairing *s, struct tb_learn *l)
              !(s->response.flags & TB_HTTP_EVENTS)) /* an event stream was only cut off */
         response_done(s, l);
     bool begun = s->body_only || tb_http_begun(&s->request);
-    if (s->client_at > s->cut_at && !s->over) /* a request cut short, or stray empty lines */
+    if (s->client_at > s->cut_at && !s->over && s->part_cut)
+        cut_so_far(s, l);
+    else if (s->client_at > s->cut_at && !s->over) /* a request cut short, or stray empty lines */
         cut(s, l, begun && !s->body_refused ? 0 : TB_CUT_NO_RESPONSE, request_note(s));
 }
 

@@ -66,6 +66,7 @@ struct tb_http_pairing {
     const struct tb_http_pairing_ops *ops;
     bool digest;                              /* of response bodies */
     bool watch;                               /* tb_http_watch() */
+    bool in_parts;                            /* cut long requests into parts, as they come */
     struct tb_http_message request, response; /* being read */
     uint64_t client_at, server_at;            /* stream offsets read up to */
     uint64_t cut_at;                          /* end of the last request cut */
@@ -74,6 +75,7 @@ struct tb_http_pairing {
     uint64_t early_end, early_note; /* see `early` */
     bool reading;                   /* `response` has begun */
     bool head_waits;                /* `request` is at the end of an Expect head, nothing behind */
+    bool part_cut;                  /* parts of `request` have been cut */
     bool body_only;                 /* `request` goes on behind such a head, which has been cut */
     bool body_refused;              /* a final status answered the head: nothing answers the body */
     bool early;                     /* a response was complete before `request` was */

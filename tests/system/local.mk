@@ -15,8 +15,7 @@ EXTRA_DIST += $(SYSTEM_TESTS) %D%/lab.py %D%/three.py %D%/four.py %D%/recorder.p
 
 SYSTEM_TESTS += %D%/registered.py %D%/intercept_capture.py %D%/intercept_process.py %D%/strangers.py
 SYSTEM_TESTS += %D%/lost_channel.py
-EXTRA_DIST += %D%/tcpcopy.py %D%/tcpcopy_protocols.py %D%/tcpcopy_harm.py
-SYSTEM_TESTS += %D%/tcpcopy_cli.py
+SYSTEM_TESTS += %D%/tcpcopy_cli.py %D%/tcpcopy.py %D%/tcpcopy_protocols.py %D%/tcpcopy_harm.py
 EXTRA_DIST += %D%/channel.py
 
 include tests/system/io.mk

@@ -4,6 +4,7 @@
 be equal), redis-benchmark, HTTP with its response checks, sessions that are held and pushed to."""
 import collections
 import json
+import re
 import sys
 import threading
 
@@ -176,23 +177,60 @@ def http(l):
         server.stop()
 
 
+def uploads(l):
+    """A long upload goes to the target as it comes, not when it is whole."""
+    online, target = l.nginx(l.online, four.PORT), l.nginx(l.target, four.PORT)
+    copy = four.Copy(l, "--module", "http.so")
+    with four.Compared(l, copy, "an upload of 4 MB, in no hurry"):
+        s = four.connect(l, 130)
+        body = bytes(range(256)) * 4096
+        s.sendall(b"PUT /dav/up HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (4 * len(body)))
+        for part in range(1, 5):
+            s.sendall(body)
+            wanted = part * len(body) - 66000       # the last bytes may be no part yet
+            lab.wait_for("part %d at the target" % part, lambda: received(l, 130) >= wanted)
+        four.response(s)
+        s.close()
+    run = four.clean(l, "an upload in parts", copy)
+    l.same([run.figure("requests", x) for x in ("planned", "sent", "answered", "mismatched")],
+           [1, 1, 1, 0], "an upload in parts is one request", run.words())
+    for server in (online, target):
+        server.stop()
+
+
+def received(l, client):
+    """Bytes that the target's kernel has of the live client's connection."""
+    out = l.target.run("ss", "-Htni", "dst", four.live(client))
+    counts = re.findall(r"bytes_received:(\d+)", out)
+    return max(map(int, counts), default=0)
+
+
 # --- long sessions --------------------------------------------------------------------------------
 
-def comet(l):
-    """Sessions that are held and pushed to, of every kind and ending; WebSockets have keys of their
-    own at the target, and answer its pings."""
+def held(l):
+    """Event streams, endless bodies and long polls, left in every way."""
     servers = [l.python_server(host, "pushserver.py", comet_lab.PORT) for host in (l.online, l.target)]
-    copy = four.Copy(l, "--module", "comet", to=to(comet_lab.PORT), target_port=comet_lab.PORT,
-                     probe=bare(l, comet_lab.PORT))
     four.speak_as(l, 120)
+    copy = four.Copy(l, to=to(comet_lab.PORT), target_port=comet_lab.PORT,
+                     probe=bare(l, comet_lab.PORT))
     with four.Compared(l, copy, "held sessions: events, lines, polls", port=comet_lab.PORT):
         clients(l, "events,lines,poll,publish")
+    four.clean(l, "held sessions", copy)
+    for server in servers:
+        server.stop()
+
+
+def comet(l):
+    """The module: WebSockets have keys of their own at the target, and answer its pings."""
+    servers = [l.python_server(host, "pushserver.py", comet_lab.PORT) for host in (l.online, l.target)]
+    four.speak_as(l, 121)
+    copy = four.Copy(l, "--module", "comet", to=to(comet_lab.PORT), ready=False)  # holds a probe
+    lab.wait_for("tcpcopy", lambda: "copying live sessions" in copy.process.text())
     with captures.Recording(l, l.target, comet_lab.PORT) as played:
         clients(l, "ws")
-        copy.settle(comet_lab.ENDINGS)
-    l.same({client for client, _ in four.sessions(played, four.TARGET)}, {four.live(120)},
+    l.same({client for client, _ in four.sessions(played, four.TARGET)}, {four.live(121)},
            "WebSockets come from their client")
-    four.clean(l, "held sessions", copy, failed_ok=True)
+    four.clean(l, "WebSockets", copy, failed_ok=True)
     counts = [comet_lab.stop(server)[0] for server in servers]
     l.ok(counts[1]["keys"] == counts[0]["keys"] == comet_lab.ENDINGS and
          counts[1].get("pongs", 0) > 0 and not counts[1].get("wrong_pongs"),
@@ -209,7 +247,7 @@ def clients(l, kinds):
 def main(l):
     four.build(l)
     three.intercept(l)
-    four.run_parts(l, mysql, redis, http, comet)
+    four.run_parts(l, mysql, redis, http, uploads, held, comet)
 
 
 with lab.Test() as the_lab:

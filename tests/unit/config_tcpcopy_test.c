@@ -32,7 +32,7 @@ static void gives_documented_defaults(void **state)
             assert_false(o->gradual || o->no_wait || o->run.has_duration);
             assert_int_equal(o->devices.count, 0);
             assert_int_equal(o->run.pcaps.count, 0);
-            assert_int_equal(o->buffer_mb, 16);
+            assert_int_equal(o->buffer_mb, 64);
             assert_int_equal(o->snaplen, 0);
             assert_int_equal(o->vxlan_port, 4789);
             assert_int_equal(o->percent, 100);

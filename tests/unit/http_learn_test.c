@@ -372,6 +372,50 @@ static void digest_of_the_body_is_noted_when_asked_for(void **state)
     assert_false(l.request[0].note & TB_HTTP_NOTE_HAS_DIGEST);
 }
 
+/* Uploads: 300,000 bytes with a head of 43 before, in pieces of 10,000. */
+static void upload(struct tb_learn *l, void *s, const char *early_answer)
+{
+    static const char head[] = "PUT /a HTTP/1.1\r\nContent-Length: 300000\r\n\r\n";
+    static uint8_t body[10000];
+
+    host_learn(http, l, s, TB_CLIENT_BYTES, head, sizeof head - 1);
+    for (unsigned i = 0; i < 30; i++) {
+        host_learn(http, l, s, TB_CLIENT_BYTES, body, sizeof body);
+        if (l->live) /* less is left than a part, and what came last */
+            assert_true(l->client_len - (l->count ? l->request[l->count - 1].end : 0) < 75000);
+        if (early_answer && i == 20)
+            host_learn(http, l, s, TB_SERVER_BYTES, early_answer, strlen(early_answer));
+    }
+}
+
+static void long_live_requests_are_cut_in_parts(void **state)
+{
+    for (int live = 0; live < 2; live++) {
+        struct tb_learn l = {.live = live};
+        void *s = http->learn_begin(&l);
+        upload(&l, s, NULL);
+        assert_int_equal(l.parts, live ? 4 : 0);
+        host_learn(http, &l, s, TB_SERVER_BYTES, OK(0), strlen(OK(0)));
+        is_answered(&l, 0, 43 + 300000, strlen(OK(0)), 200);
+        host_learn(http, &l, s, TB_CLIENT_BYTES, GET, strlen(GET));
+        host_learn(http, &l, s, TB_SERVER_BYTES, OK(0), strlen(OK(0)));
+        is_answered(&l, 1, 43 + 300000 + strlen(GET), 2 * strlen(OK(0)), 200);
+        http->learn_end(&l, s, true);
+        assert_int_equal(l.count, 2);
+    }
+}
+
+static void part_of_an_upload_may_be_answered(void **state)
+{
+    static const char too_large[] = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+    struct tb_learn l = {.live = true};
+    void *s = http->learn_begin(&l);
+    upload(&l, s, too_large);
+    is_answered(&l, 0, 43 + 300000, strlen(too_large), 413);
+    http->learn_end(&l, s, true);
+    assert_int_equal(l.count, 1);
+}
+
 static void unused_session_is_only_freed(void **state)
 {
     struct tb_learn l = {0};
@@ -408,6 +452,8 @@ int main(void)
         cmocka_unit_test(leftovers_of_a_lost_response_do_not_end_http),
         cmocka_unit_test(lost_100_is_taken_as_given),
         cmocka_unit_test(digest_of_the_body_is_noted_when_asked_for),
+        cmocka_unit_test(long_live_requests_are_cut_in_parts),
+        cmocka_unit_test(part_of_an_upload_may_be_answered),
         cmocka_unit_test(unused_session_is_only_freed),
     };
     return cmocka_run_group_tests(tests, configure_plain, NULL);

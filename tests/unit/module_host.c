@@ -36,6 +36,12 @@ static uint32_t host_learn_cut(struct tb_learn *l, uint64_t end, unsigned flags,
     assert_false(l->opaque);
     assert_true(end > last && end <= l->client_len);
     assert_true(l->count < HOST_REQUESTS);
+    if (flags & TB_CUT_MORE) {
+        assert_true(l->count > 0);
+        l->request[l->count - 1].end = end;
+        l->parts++;
+        return l->count - 1;
+    }
     l->request[l->count] = (struct host_request){.end = end, .flags = flags, .note = note};
     return l->count++;
 }

@@ -21,7 +21,7 @@ struct host_request {
 
 struct tb_learn {
     struct host_request request[HOST_REQUESTS];
-    uint32_t count;
+    uint32_t count, parts; /* the latter: cuts that went on with a request */
     uint32_t greetings;
     bool opaque, server_closed, live;
     const char *rejected;

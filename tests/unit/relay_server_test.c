@@ -563,6 +563,21 @@ static void nobody_can_register_into_the_ranges_of_another(void **state)
     rrig_disconnect(&w->b);
 }
 
+static void a_check_does_not_keep_a_session_from_being_registered(void **state)
+{
+    rrig_open(&w->rig, 1);
+    join(&w->a, 1, "203.0.113.5", 1, TB_RELAY_WANT_WATCH);
+    join(&w->b, 2, NULL, 0, TB_RELAY_WANT_REGISTER);
+    send_sessions(&w->b, TB_RELAY_REGISTER, "203.0.113.5", 4444);
+    ping(&w->b);
+    rrig_lane_packet(&w->rig, "203.0.113.5", 4444, 0);
+    expect_record_to(&w->b, 4444);
+    rrig_lane_packet(&w->rig, "203.0.113.5", 4445, 0);
+    expect_record_to(&w->a, 4445);
+    rrig_disconnect(&w->a);
+    rrig_disconnect(&w->b);
+}
+
 static void a_registered_session_comes_on_the_connection_that_registered_it(void **state)
 {
     rrig_open(&w->rig, 1);
@@ -1141,6 +1156,7 @@ int main(void)
         TEST(registered_sessions_are_routed_until_they_are_unregistered),
         TEST(a_session_stays_with_who_registered_it_first),
         TEST(nobody_can_register_into_the_ranges_of_another),
+        TEST(a_check_does_not_keep_a_session_from_being_registered),
         TEST(a_registered_session_comes_on_the_connection_that_registered_it),
         TEST(unregistering_none_unregisters_all_of_the_connection),
         TEST(an_answer_that_overtakes_its_registration_is_passed_on_with_it),

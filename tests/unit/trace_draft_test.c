@@ -385,8 +385,8 @@ static void ignores_resets_behind_both_fins(void **state)
 /* --- cut by a learner ----------------------------------------------------------------------- */
 
 /* Lines in both directions, each answering one. Client lines: "QUIT" has no answer, "UP" makes
- * the streams opaque once it is answered, "BAD" is refused; the answer "..." ends with the
- * connection. */
+ * the streams opaque once it is answered, "BAD" is refused, "+..." goes on with the line before;
+ * the answer "..." ends with the connection. */
 struct lines {
     uint64_t end[2]; /* offset behind the last line */
     char line[2][64];
@@ -416,7 +416,8 @@ static void lines_end_of_line(struct lines *l, struct tb_draft *d, enum tb_dir d
         if (strcmp(text, "BAD") == 0)
             tb_draft_reject(d, "bad line");
         bool quit = strcmp(text, "QUIT") == 0;
-        uint32_t number = tb_draft_cut(d, l->end[dir], quit ? TB_REQ_NO_RESPONSE : 0, l->len[dir]);
+        uint16_t flags = quit ? TB_REQ_NO_RESPONSE : text[0] == '+' ? TB_REQ_CONTINUED : 0;
+        uint32_t number = tb_draft_cut(d, l->end[dir], flags, l->len[dir]);
         tb_draft_set_session_note(d, number + 1);
         l->upgrade = strcmp(text, "UP") == 0;
     } else {
@@ -507,6 +508,42 @@ static void cuts_where_the_learner_says(void **state)
     assert_int_equal(s->responses, 2);
     assert_int_equal(s->note, 2);
     assert_int_equal(log.data_bytes, 4 + 10 + 4 + 2);
+    tb_trace_free(&t);
+}
+
+static void response_belongs_to_all_parts_of_a_request(void **state)
+{
+    struct cap c;
+    struct lines_log log = {0};
+    struct conn n = opened(&c);
+    client_says(&c, &n, "one\ntwo\n+more\n");
+    server_says(&c, &n, "1\n");
+    client_says(&c, &n, "+most\n");
+    server_says(&c, &n, "two\n");
+    client_says(&c, &n, "+late\n");
+    client_says(&c, &n, "three\n");
+    server_says(&c, &n, "3\n");
+    struct tb_trace t = learn(&c, &log);
+    const struct tb_script *s = t.sessions[0];
+    static const struct {
+        const char *text;
+        uint32_t index;
+        uint16_t flags, bytes;
+    } want[] = {{"one\n", 0, TB_REQ_ANSWERED, 2},
+                {"two\n", 1, 0, 0},
+                {"+more\n", 1, TB_REQ_CONTINUED, 0},
+                {"+most\n", 1, TB_REQ_CONTINUED | TB_REQ_ANSWERED, 4},
+                {"+late\n", 1, TB_REQ_CONTINUED | TB_REQ_NO_RESPONSE, 0},
+                {"three\n", 2, TB_REQ_ANSWERED, 2}};
+    for (unsigned i = 0; i < 6; i++) {
+        const struct tb_request *r = request_at(s, i);
+        assert_request(r, want[i].text);
+        assert_int_equal(r->index, want[i].index);
+        assert_int_equal(r->flags & ~TB_REQ_PIPELINED, want[i].flags);
+        assert_int_equal(r->response_bytes, want[i].bytes);
+    }
+    assert_int_equal(s->requests, 3);
+    assert_int_equal(s->responses, 3);
     tb_trace_free(&t);
 }
 
@@ -792,6 +829,7 @@ int main(void)
         cmocka_unit_test(tells_of_a_server_that_resets),
         cmocka_unit_test(ignores_resets_behind_both_fins),
         cmocka_unit_test(cuts_where_the_learner_says),
+        cmocka_unit_test(response_belongs_to_all_parts_of_a_request),
         cmocka_unit_test(keeps_the_distance_of_pipelined_requests),
         cmocka_unit_test(answers_only_requests_that_have_a_response),
         cmocka_unit_test(takes_a_first_response_for_a_greeting),
