@@ -167,7 +167,7 @@ static int check_company(const struct tb_tcpcopy_options *o, const uint8_t given
     } companions[] = {
         {"input", "--pcap-capture (devices) or --offline (files)", capture || offline},
         {"filter", "--pcap-capture or --offline", capture || offline},
-        {"buffer", "--pcap-capture", capture},
+        {"buffer", "live traffic, not --offline", !offline},
         {"snaplen", "--pcap-capture", capture},
         {"accelerate", "--offline", offline},
         {"longest-gap", "--offline", offline},

@@ -14,6 +14,7 @@
 
 enum {
     BATCH = 64,         /* packets between looks at how much there is to settle */
+    REST_US = 2000000,  /* a slot goes on answering its last server for so long at least */
     LOOK_US = 10000,    /* between looks at the clock's share of the work */
     SHED_MAX = 64,      /* sessions given up per look */
     TRIM_BYTES = 16384, /* of a session, between looks at what is not needed any more */
@@ -33,6 +34,7 @@ struct tb_live {
     struct tb_script *nobody; /* per transfer: what an empty slot plays */
     uint32_t *free;           /* ring of free slots, the one freed last at its end */
     uint32_t free_first, free_count;
+    uint32_t fresh; /* slots from here on were never used */
     uint32_t oldest, newest; /* taken slots in the order of their beginning */
     uint64_t begin_us;
     uint64_t look_us;
@@ -130,12 +132,18 @@ static void unlink_slot(struct tb_live *l, uint32_t slot)
         l->newest = lu->older;
 }
 
-/* Take the slot that has been free the longest. */
+/* The slot that has been free the longest, unless the server may still want answers of it: then one
+ * that was never used, as long as there are such. */
 static uint32_t take_slot(struct tb_live *l)
 {
+    uint32_t slot = l->free[l->free_first];
+    bool has_rested =
+        l->free_count && l->w->tcp.now_us >= l->users[slot].freed_us + REST_US;
+
+    if (!has_rested && l->fresh < l->config->users)
+        return l->fresh++;
     if (l->free_count == 0)
         return TB_LIVE_NOBODY;
-    uint32_t slot = l->free[l->free_first];
     l->free_first = (l->free_first + 1) % l->config->users;
     l->free_count--;
     return slot;
@@ -143,6 +151,7 @@ static uint32_t take_slot(struct tb_live *l)
 
 static void give_slot(struct tb_live *l, uint32_t slot)
 {
+    l->users[slot].freed_us = l->w->tcp.now_us;
     l->free[(l->free_first + l->free_count++) % l->config->users] = slot;
 }
 
@@ -199,7 +208,7 @@ static bool begin_one(struct tb_live *l, struct tb_script *s, uint32_t flow)
         tb_log_limited(&limit, TB_LOG_WARN,
                        "no free address and port for another session: %u are open at once; give "
                        "more addresses with -c, or fewer replicas with -n",
-                       l->config->users - l->free_count);
+                       l->fresh - l->free_count);
         return false;
     }
     struct tb_live_user *lu = &l->users[slot];
@@ -640,7 +649,6 @@ int tb_live_open(const struct tb_live_config *config, struct tb_worker *w, struc
     for (uint32_t i = 0; i < config->users; i++) {
         l->users[i].script = l->nobody;
         l->users[i].sibling = TB_LIVE_NOBODY;
-        give_slot(l, i);
     }
     if (config->announcer)
         config->announcer->walk(config->rx[w->index], tb_live_walk, l);

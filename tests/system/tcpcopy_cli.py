@@ -35,7 +35,6 @@ def refused(l):
         ("clients that are the target", 1, [lab.TARGET, "-c"],
          ELSEWHERE + ["-c", "198.18.0.0/24"]),
         ("-i alone", 1, ["--pcap-capture", "--offline"], ELSEWHERE + ["-i", "eth0"]),
-        ("-B without --pcap-capture", 1, ["--pcap-capture"], ELSEWHERE + ["-B", 8]),
         ("--offline without a file", 1, ["-i"], ELSEWHERE + ["--offline"]),
         ("--offline and --vxlan", 1, ["--vxlan"],
          ELSEWHERE + ["--offline", "-i", captures.path(NAME), "--vxlan"]),

@@ -205,7 +205,6 @@ static void what_needs_company_says_which(void **state)
 {
     REFUSED("-i, --input belongs to --pcap-capture (devices) or --offline (files)", BASE, "-i",
             "eth0");
-    REFUSED("-B, --buffer belongs to --pcap-capture: add that", BASE, "-B", "16");
     REFUSED("-S, --snaplen belongs to --pcap-capture", BASE, "-S", "0");
     REFUSED("-F, --filter belongs to --pcap-capture or --offline", BASE, "-F", "tcp");
     REFUSED("-B, --buffer belongs to", BASE, "--offline", "-i", "a", "-B", "16");
