@@ -39,6 +39,10 @@ static int host_counter(const struct tb_host *host, const char *name)
 static void host_count(struct tb_session *s, int counter, uint64_t n)
 {
 }
+static bool learn_live(struct tb_learn *l)
+{
+    return false;
+}
 static uint32_t learn_cut(struct tb_learn *l, uint64_t end, unsigned flags, uint64_t note)
 {
     if (end <= h.end)
@@ -123,6 +127,7 @@ static const struct tb_host host = {
     .log = host_log,
     .counter = host_counter,
     .count = host_count,
+    .learn_live = learn_live,
     .learn_cut = learn_cut,
     .learn_response = learn_response,
     .learn_session_note = learn_session_note,
