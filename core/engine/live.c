@@ -34,7 +34,7 @@ struct tb_live {
     struct tb_script *nobody; /* per transfer: what an empty slot plays */
     uint32_t *free;           /* ring of free slots, the one freed last at its end */
     uint32_t free_first, free_count;
-    uint32_t fresh; /* slots from here on were never used */
+    uint32_t fresh;          /* slots from here on were never used */
     uint32_t oldest, newest; /* taken slots in the order of their beginning */
     uint64_t begin_us;
     uint64_t look_us;
@@ -132,16 +132,27 @@ static void unlink_slot(struct tb_live *l, uint32_t slot)
         l->newest = lu->older;
 }
 
+static void make_slot(struct tb_live *l, uint32_t slot)
+{
+    struct tb_user *u = user_at(l, slot);
+
+    u->tcp.owner = slot;
+    u->due_us = TB_NEVER;
+    l->users[slot].script = l->nobody;
+    l->users[slot].sibling = TB_LIVE_NOBODY;
+}
+
 /* The slot that has been free the longest, unless the server may still want answers of it: then one
  * that was never used, as long as there are such. */
 static uint32_t take_slot(struct tb_live *l)
 {
     uint32_t slot = l->free[l->free_first];
-    bool has_rested =
-        l->free_count && l->w->tcp.now_us >= l->users[slot].freed_us + REST_US;
+    bool has_rested = l->free_count && l->w->tcp.now_us >= l->users[slot].freed_us + REST_US;
 
-    if (!has_rested && l->fresh < l->config->users)
+    if (!has_rested && l->fresh < l->config->users) {
+        make_slot(l, l->fresh);
         return l->fresh++;
+    }
     if (l->free_count == 0)
         return TB_LIVE_NOBODY;
     l->free_first = (l->free_first + 1) % l->config->users;
@@ -645,10 +656,6 @@ int tb_live_open(const struct tb_live_config *config, struct tb_worker *w, struc
     for (uint32_t i = 0; i < targets; i++) {
         l->nobody[i].transfer = (uint16_t) i;
         atomic_store(&l->nobody[i].complete, true);
-    }
-    for (uint32_t i = 0; i < config->users; i++) {
-        l->users[i].script = l->nobody;
-        l->users[i].sibling = TB_LIVE_NOBODY;
     }
     if (config->announcer)
         config->announcer->walk(config->rx[w->index], tb_live_walk, l);

@@ -74,7 +74,7 @@ struct tb_live_user {
     uint32_t flow;                 /* 0: the live session has ended */
     uint32_t sibling;              /* the next replica of its session, or TB_LIVE_NOBODY */
     uint32_t older, newer;         /* sessions in the order of their beginning */
-    uint64_t freed_us;   /* when it became nobody's */
+    uint64_t freed_us;             /* when it became nobody's */
     uint64_t trimmed_at;           /* client bytes when its script was last trimmed */
     uint32_t leaving_bytes;        /* given up: what its end will give back, about */
     uint8_t client;                /* which endpoint of the key */

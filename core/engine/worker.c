@@ -102,11 +102,7 @@ static void flush(struct tb_tcp_env *env)
 static int make_slots(struct tb_worker *w)
 {
     w->user_count = w->config->live->users;
-    w->users = calloc(w->user_count, sizeof *w->users);
-    for (uint32_t i = 0; w->users && i < w->user_count; i++) {
-        w->users[i].tcp.owner = i;
-        w->users[i].due_us = TB_NEVER;
-    }
+    w->users = calloc(w->user_count, sizeof *w->users); /* each is made when it is first taken */
     return w->users ? tb_wheel_init(&w->wheel, w->user_count, w->begin_us) : -ENOMEM;
 }
 
