@@ -25,8 +25,8 @@ struct tb_tap_ops {
     uint32_t (*recv)(struct tb_tap *t, struct tb_tapped *packets, uint32_t max, uint64_t now_us);
     /* Nothing to be had: when to look again at the latest (since 1970; UINT64_MAX: when `fd` is
      * readable). To be asked before sleeping: from then on `fd` tells of new packets; 0: there are
-     * some already. Sets `fd`: while much comes it is -1, and one looks again at the time said,
-     * rather than be woken for each packet. */
+     * some already. Sets `fd`: while there is traffic it is -1, and one looks again at the time
+     * said, rather than be woken by packets. */
     uint64_t (*next_us)(struct tb_tap *t);
     /* Packets lost so far because they were not read in time. */
     uint64_t (*drops)(struct tb_tap *t);
