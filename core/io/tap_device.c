@@ -46,6 +46,7 @@ struct device_tap {
     uint64_t dropped;
     uint32_t ifindex[TB_TAP_DEVICES_MAX]; /* of the devices named, 0: it is not there now */
     uint64_t now_us, look_us;
+    uint32_t groups; /* of clients that are wanted */
     struct tb_glance glance;
     uint32_t taken; /* packets of the last look, ours or not */
 };
@@ -69,7 +70,7 @@ static int set_filters(struct device_tap *t)
             continue;
         uint32_t n = nothing ? 0
                              : tb_tap_filter_program(&t->group->filter, (enum tb_tap_part) part,
-                                                     known, count, program);
+                                                     known, count, t->groups, program);
         rc = tb_ring_filter(t->ring[part], program, n);
     }
     free(program);
@@ -176,6 +177,16 @@ static uint64_t device_next_us(struct tb_tap *tap)
     return t->group->setup.device_count ? t->look_us : UINT64_MAX;
 }
 
+static void device_groups(struct tb_tap *tap, uint32_t groups)
+{
+    struct device_tap *t = (struct device_tap *) tap;
+
+    if (groups == t->groups)
+        return;
+    t->groups = groups;
+    set_filters(t); /* the one before stays when the kernel takes none */
+}
+
 static uint64_t device_drops(struct tb_tap *tap)
 {
     struct device_tap *t = (struct device_tap *) tap;
@@ -209,6 +220,7 @@ static void device_close(struct tb_tap *tap)
 static const struct tb_tap_ops device_ops = {
     .recv = device_recv,
     .next_us = device_next_us,
+    .groups = device_groups,
     .drops = device_drops,
     .close = device_close,
 };
@@ -316,6 +328,7 @@ static int tap_new(struct tap_group *g, uint32_t worker, struct tb_tap **out, st
     t->group = g;
     t->worker = worker;
     t->epoll_fd = -1;
+    t->groups = UINT32_MAX;
     g->users++;
     int rc = open_rings(t, err);
     if (rc == 0 && (rc = join_polls(t)) < 0)
