@@ -69,6 +69,8 @@ bool ranges_add(struct ranges *set, uint64_t from, uint64_t to);
 bool ranges_have(const struct ranges *set, uint64_t from, uint64_t to);
 /* Take off the ranges that `at` has reached; where it gets to. */
 uint64_t ranges_join(struct ranges *set, uint64_t at);
+/* Forget everything below `at`. */
+void ranges_trim(struct ranges *set, uint64_t at);
 
 /* --- story ------------------------------------------------------------------------------------ */
 

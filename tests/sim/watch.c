@@ -258,7 +258,7 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     if (now - c->last_ack_us > c->silence_us)
         c->silence_us = now - c->last_ack_us;
     c->una = ack;
-    ranges_join(&c->sacked, ack);
+    ranges_trim(&c->sacked, ack); /* what begins there was thrown away, but not yet taken back */
     take_rtt(c);
     c->last_ack_us = c->base_us = now;
     c->rto_us = 0;
