@@ -487,6 +487,8 @@ void watch_sent(struct sim *s, const uint8_t *data, uint32_t len)
         sim_fail(s, c, "a segment of a connection that is not open");
         return;
     }
+    if (g.flags & TB_TCP_RST)
+        watch_count_rst(s);
     int64_t from = (int64_t) c->una + (int32_t) (g.seq - (c->iss + 1 + (uint32_t) c->una));
     if (from < -1 || (from < 0 && g.len)) {
         sim_fail(s, c, "sends from %lld", (long long) from);
