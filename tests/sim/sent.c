@@ -462,8 +462,8 @@ static void sent_rst(struct conn *c, const struct seg *g)
     if (c->rst_sent || c->refused || (g->seq == 0 && c->iss + 1 + (uint32_t) c->max != 0) ||
         (c->recovers && !(g->flags & TB_TCP_ACK) && g->seq == c->recover_seq))
         return; /* of a stray, or of an older connection */
-    if (!c->open && (g->flags & TB_TCP_ACK))
-        return; /* to somebody who calls us */
+    if (c->called_us == c->s->now_us && (g->flags & TB_TCP_ACK) && g->seq == c->iss)
+        return; /* to somebody who calls us; the server, if it has our SYN, does not take it */
     if (!c->open) {
         if (!c->recovers && g->seq != c->iss + 1)
             sim_fail(c->s, c, "a RST at another number than the SYN's");

@@ -229,6 +229,8 @@ static void received_before_open(struct conn *c, const struct seg *g)
         c->recovers = true;
         c->recover_seq = g->ack;
     }
+    if ((g->flags & (TB_TCP_SYN | TB_TCP_ACK | TB_TCP_RST)) == TB_TCP_SYN)
+        c->called_us = c->s->now_us;
     if (g->flags & TB_TCP_RST)
         c->refused |= acked;
     else if ((g->flags & TB_TCP_SYN) && acked)
