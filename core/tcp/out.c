@@ -455,8 +455,8 @@ static void arm_retransmission(struct tb_tcp_env *env, struct tb_tcp *c,
     c->rtx_at = tb_tcp_tick_in(env, rto);
 }
 
-/* What limited transmit has sent since the first repeated ACK, two segments at most, does not count
- * (RFC 5681 §3.2); what was acknowledged since the last time without one does. */
+/* Since the first repeated ACK what limited transmit has sent, two segments at most, does not count
+ * (RFC 5681 §3.2), nor what recovery's inflated window has; what was acknowledged does. */
 static void note_flight(const struct tb_tcp *c, struct tb_tcp_busy *b)
 {
     uint64_t now = b->snd_max - c->snd_una;
@@ -464,7 +464,7 @@ static void note_flight(const struct tb_tcp *c, struct tb_tcp_busy *b)
 
     if (b->dupacks == 0 || b->flight > now)
         b->flight = now;
-    else if (b->flight < least)
+    else if (b->flight < least && !(c->flags & TB_TCP_RECOVERY))
         b->flight = least;
 }
 
