@@ -334,7 +334,7 @@ static void check_again(struct conn *c, uint64_t from)
         c->rto_us = 0;
         return;
     }
-    if (from == c->una && c->hint_us == now)
+    if (from == c->una && (c->hint_us == now || by_sack)) /* perhaps it had no room for a report */
         cwnd_fast_retransmit(c);
     if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on || c->is_timer_unsure)
         return;
