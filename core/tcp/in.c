@@ -263,15 +263,28 @@ static void duplicate_ack(struct tb_tcp *c, struct tb_tcp_busy *b, bool sacked_m
         enter_recovery(c, b);
 }
 
-/* Take over SACK blocks that make sense; D-SACKs (below snd_una) and nonsense change nothing. */
-static bool take_sack(const struct tb_tcp *c, struct tb_tcp_busy *b, const struct tb_segment *seg)
+/* RFC 2018 §8: an ACK up to bytes that were reported tells that the server has thrown them away.
+ * Then nothing that it reported is sure; what an RTO is repeating begins anew. */
+static void forget_reneged(const struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t ack)
+{
+    if (tb_tcp_ranges_covered(&b->sacked, ack, ack + 1) == 0)
+        return;
+    b->sacked.count = 0;
+    if (!(c->flags & TB_TCP_RECOVERY) && ack < b->recover)
+        b->snd_nxt = ack;
+}
+
+/* Take over SACK blocks that make sense; D-SACKs (up to `floor`, what is acknowledged) and nonsense
+ * change nothing. One that begins there was true once, before the server threw the bytes away. */
+static bool take_sack(const struct tb_tcp *c, struct tb_tcp_busy *b, const struct tb_segment *seg,
+                      int64_t floor)
 {
     uint64_t before = tb_tcp_ranges_covered(&b->sacked, c->snd_una, b->snd_max);
 
     for (unsigned i = 0; i < seg->opt.sack_count; i++) {
         int64_t from = tb_seq_unwrap(seg->opt.sack[i].left, c->iss + 1, c->snd_una);
         int64_t to = tb_seq_unwrap(seg->opt.sack[i].right, c->iss + 1, c->snd_una);
-        if (from < (int64_t) c->snd_una || to <= from || to > (int64_t) b->snd_max)
+        if (from <= floor || to <= from || to > (int64_t) b->snd_max)
             continue;
         tb_tcp_ranges_add(&b->sacked, (uint64_t) from, (uint64_t) to);
     }
@@ -325,8 +338,10 @@ static bool take_ack(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_s
     }
     bool is_new = ack > (int64_t) c->snd_una;
     bool sacked_more = false;
+    if (b && is_new)
+        forget_reneged(c, b, (uint64_t) ack);
     if (b && seg->opt.sack_count && (c->flags & TB_TCP_USES_SACK))
-        sacked_more = take_sack(c, b, seg);
+        sacked_more = take_sack(c, b, seg, is_new ? ack : (int64_t) c->snd_una);
     if (is_new) {
         new_ack(env, c, b, (uint64_t) ack, seg);
         *events |= TB_TCP_EV_ACKED;

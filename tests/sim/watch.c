@@ -276,7 +276,7 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     if (now - c->last_ack_us > c->silence_us)
         c->silence_us = now - c->last_ack_us;
     c->una = ack;
-    ranges_trim(&c->sacked, ack); /* what begins there was thrown away, but not yet taken back */
+    ranges_trim(&c->sacked, ack);
     take_rtt(c);
     c->last_ack_us = c->base_us = now;
     c->rto_us = 0;
@@ -308,7 +308,7 @@ static void take_duplicate(struct conn *c, uint32_t mss, bool more_sacked)
     }
 }
 
-static bool take_sacks(struct conn *c, const struct seg *g)
+static bool take_sacks(struct conn *c, const struct seg *g, int64_t ack)
 {
     bool more = false;
 
@@ -317,7 +317,7 @@ static bool take_sacks(struct conn *c, const struct seg *g)
             (int64_t) c->una + (int32_t) (g->sack[i][0] - (c->iss + 1 + (uint32_t) c->una));
         int64_t to =
             (int64_t) c->una + (int32_t) (g->sack[i][1] - (c->iss + 1 + (uint32_t) c->una));
-        if (from < (int64_t) c->una || to <= from || to > (int64_t) c->max)
+        if (from <= ack || to <= from || to > (int64_t) c->max)
             continue;
         if (!ranges_have(&c->sacked, (uint64_t) from, (uint64_t) to)) {
             ranges_add(&c->sacked, (uint64_t) from, (uint64_t) to);
@@ -326,6 +326,9 @@ static bool take_sacks(struct conn *c, const struct seg *g)
     }
     return more;
 }
+
+    if (ranges_have(&c->sacked, (uint64_t) ack, (uint64_t) ack + 1)) /* thrown away (RFC 2018 §8) */
+        c->sacked.n = 0;
 
 /* False: the segment is to be dropped. */
 static bool take_ack(struct conn *c, const struct seg *g)
@@ -337,7 +340,8 @@ static bool take_ack(struct conn *c, const struct seg *g)
     uint32_t oldest = 65535u << (c->snd_scale > 0 ? c->snd_scale : 0);
     if (ack > (int64_t) c->max || ack < (int64_t) c->una - oldest)
         return false;
-    bool more_sacked = take_sacks(c, g), is_new = ack > (int64_t) c->una;
+    bool is_new = ack > (int64_t) c->una;
+    bool more_sacked = take_sacks(c, g, is_new ? ack : (int64_t) c->una);
     bool shut = c->edge == c->una;
     if (is_new) {
         take_new_ack(c, (uint64_t) ack);
