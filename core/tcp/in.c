@@ -358,6 +358,12 @@ static bool take_ack(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_s
 /* --- data
  * ------------------------------------------------------------------------------------------ */
 
+static void ack_later(const struct tb_tcp_env *env, struct tb_tcp *c)
+{
+    if (c->ack_at == 0)
+        c->ack_at = tb_tcp_tick_in(env, DELAYED_ACK_US);
+}
+
 static void deliver(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint64_t len)
 {
     c->rcv_nxt += len;
@@ -477,8 +483,8 @@ static void take_data(struct tb_tcp_env *env, struct tb_tcp *c, uint64_t from, c
     /* At least every second full segment (RFC 9293 §3.8.6.3). */
     if (gap_ahead || unacked >= most)
         c->flags |= TB_TCP_ACK_NOW;
-    else if (c->ack_at == 0)
-        c->ack_at = tb_tcp_tick_in(env, DELAYED_ACK_US);
+    else
+        ack_later(env, c);
     deliver(env, c, data, len);
     if (gap_ahead)
         deliver_kept(env, c);
@@ -550,6 +556,18 @@ static bool is_acceptable(const struct tb_tcp_env *env, const struct tb_tcp *c, 
     return from < edge && from + (int64_t) len > nxt;
 }
 
+/* RFC 9293 §3.10.7.4: what cannot be taken is answered with an ACK. An empty segment may itself be
+ * such an answer: two sides that disagree would go on for ever, so that ours waits as a delayed ACK
+ * does. Probes, just below what is expected, ask for one now. */
+static void answer_unacceptable(struct tb_tcp_env *env, struct tb_tcp *c, int64_t from,
+                                uint32_t len)
+{
+    if (len > 0 || from + 1 == (int64_t) c->rcv_nxt)
+        c->flags |= TB_TCP_ACK_NOW;
+    else
+        ack_later(env, c);
+}
+
 static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
                                    const struct tb_segment *seg)
 {
@@ -573,7 +591,7 @@ static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
         if (!seg->opt.has_ts)
             return 0;
         if (tb_seq_lt(seg->opt.tsval, c->ts_recent)) {
-            c->flags |= TB_TCP_ACK_NOW;
+            answer_unacceptable(env, c, from, len);
             return 0;
         }
     }
@@ -586,7 +604,7 @@ static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
         return 0;
     }
     if (!is_acceptable(env, c, from, len)) {
-        c->flags |= TB_TCP_ACK_NOW;
+        answer_unacceptable(env, c, from, len);
         return 0;
     }
     if (!(seg->flags & TB_TCP_ACK))

@@ -118,6 +118,21 @@ static void owe_now(struct conn *c)
     look_at(c);
 }
 
+static void owe_soon(struct conn *c)
+{
+    if (c->ack_by_us == SIM_NONE && !c->fuzzy)
+        c->ack_by_us = c->s->now_us + DELAYED_ACK_US + 3 * TICK_US;
+}
+
+/* To what cannot be taken; to an empty segment that is no probe not at once. */
+static void owe_refused(struct conn *c, int64_t from, int64_t len)
+{
+    if (len > 0 || from + 1 == (int64_t) c->rcv)
+        owe_now(c);
+    else
+        owe_soon(c);
+}
+
 static bool is_over(const struct conn *c)
 {
     bool both_closed = c->fin && c->fin_sent && c->una == c->max;
@@ -312,6 +327,9 @@ static bool take_sacks(struct conn *c, const struct seg *g, int64_t ack)
 {
     bool more = false;
 
+    if (ranges_have(&c->sacked, (uint64_t) ack, (uint64_t) ack + 1)) /* thrown away (RFC 2018 §8) */
+        c->sacked.n = 0;
+
     for (unsigned i = 0; i < g->sacks && c->sack; i++) {
         int64_t from =
             (int64_t) c->una + (int32_t) (g->sack[i][0] - (c->iss + 1 + (uint32_t) c->una));
@@ -326,9 +344,6 @@ static bool take_sacks(struct conn *c, const struct seg *g, int64_t ack)
     }
     return more;
 }
-
-    if (ranges_have(&c->sacked, (uint64_t) ack, (uint64_t) ack + 1)) /* thrown away (RFC 2018 §8) */
-        c->sacked.n = 0;
 
 /* False: the segment is to be dropped. */
 static bool take_ack(struct conn *c, const struct seg *g)
@@ -479,7 +494,7 @@ static void received_open(struct conn *c, const struct seg *g)
     if (c->ts && !g->has_ts)
         return;
     if (c->ts && (int32_t) (g->tsval - c->ts_recent) < 0) {
-        owe_now(c);
+        owe_refused(c, from, len);
         return;
     }
     if (g->flags & TB_TCP_SYN) {
@@ -490,7 +505,7 @@ static void received_open(struct conn *c, const struct seg *g)
         return;
     }
     if (len == 0 ? from < nxt || from >= edge : from >= edge || from + len <= nxt) {
-        owe_now(c);
+        owe_refused(c, from, len);
         return;
     }
     if (!take_ack(c, g)) {
