@@ -113,6 +113,7 @@ static void sent_syn(struct conn *c, const struct seg *g)
 {
     uint64_t now = c->s->now_us, gap = now - c->syn_us,
              due = (uint64_t) RTO_FIRST_US << c->syns >> 1;
+    bool is_late = gap > due + SLACK_US && now > c->s->behind_us + BEHIND_US + SLACK_US;
 
     if (c->open || c->refused || c->rst_sent || g->len || (g->flags & TB_TCP_ACK))
         sim_fail(c->s, c, "a SYN out of place");
@@ -121,7 +122,7 @@ static void sent_syn(struct conn *c, const struct seg *g)
         c->iss = g->seq;
     else if (g->seq != c->iss)
         sim_fail(c->s, c, "a SYN again with another number");
-    else if (!c->recovers && (gap + SLACK_US < due || gap > due + SLACK_US) && due <= RTO_MOST_US)
+    else if (!c->recovers && (gap + SLACK_US < due || is_late) && due <= RTO_MOST_US)
         sim_fail(c->s, c, "SYN %u again after %llu us", c->syns, (unsigned long long) gap);
     if (c->syns == 0 && now != c->start_us)
         sim_fail(c->s, c, "the SYN is late");

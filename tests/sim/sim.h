@@ -260,7 +260,8 @@ struct sim {
     uint64_t bad_in;
     uint64_t resets_us, challenge_us; /* RSTs, sent or received, and challenge ACKs of a second */
     unsigned resets, challenges;
-    uint64_t epoch_us; /* of the workers' timers: some wrap in the middle of a seed */
+    uint64_t behind_us; /* when a worker last took as many packets as it can at once */
+    uint64_t epoch_us;  /* of the workers' timers: some wrap in the middle of a seed */
 };
 
 /* The seed has failed; only the first words are kept. `c` may be NULL. */
