@@ -236,14 +236,24 @@ static void take_syn_ack(struct conn *c, const struct seg *g)
     owe_now(c);
 }
 
+/* An answer to an older connection. */
+static void note_older(struct conn *c, uint32_t ack)
+{
+    if (c->recover_us != c->s->now_us)
+        c->recover_count = 0;
+    c->recovers = true;
+    c->recover_us = c->s->now_us;
+    if (c->recover_count < sizeof c->recover_seq / sizeof c->recover_seq[0])
+        c->recover_seq[c->recover_count] = ack;
+    c->recover_count++;
+}
+
 static void received_before_open(struct conn *c, const struct seg *g)
 {
     bool acks = g->flags & TB_TCP_ACK, acked = acks && g->ack == c->iss + 1;
 
-    if (acks && !acked) {
-        c->recovers = true;
-        c->recover_seq = g->ack;
-    }
+    if (acks && !acked)
+        note_older(c, g->ack);
     if ((g->flags & (TB_TCP_SYN | TB_TCP_ACK | TB_TCP_RST)) == TB_TCP_SYN)
         c->called_us = c->s->now_us;
     if (g->flags & TB_TCP_RST)
