@@ -28,11 +28,10 @@ enum tb_live_share_answer {
     TB_LIVE_SHARE_NO_TIME /* shed */
 };
 
-/* The rest of it is the caller's to set. */
+/* What is not named in `s` is zero. */
 static inline void tb_live_share_init(struct tb_live_share *s)
 {
     s->admitted = TB_STEER_PLACES;
-    s->groups = UINT32_MAX;
 }
 
 /* What to do with a new session. */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include "sent.h"
 
-enum { DELAYED_ACK_US = 40000, TICK_US = 64 };
+enum { DELAYED_ACK_US = 40000, TICK_US = 64, RESETS_PER_S = 1000 };
 
 void sim_fail(struct sim *s, const struct conn *c, const char *fmt, ...)
 {
@@ -118,6 +118,21 @@ static void owe_now(struct conn *c)
     look_at(c);
 }
 
+static void owe_soon(struct conn *c)
+{
+    if (c->ack_by_us == SIM_NONE && !c->fuzzy)
+        c->ack_by_us = c->s->now_us + DELAYED_ACK_US + 3 * TICK_US;
+}
+
+/* To what cannot be taken; to an empty segment that is no probe not at once. */
+static void owe_refused(struct conn *c, int64_t from, int64_t len)
+{
+    if (len > 0 || from + 1 == (int64_t) c->rcv)
+        owe_now(c);
+    else
+        owe_soon(c);
+}
+
 static bool is_over(const struct conn *c)
 {
     bool both_closed = c->fin && c->fin_sent && c->una == c->max;
@@ -132,6 +147,22 @@ static bool owes_last_ack(const struct conn *c)
            c->slot->conn == c;
 }
 
+/* Strays that came behind the end of their connection in the very turn look like any segment when
+ * they are received: what was sent has to be counted. */
+void watch_count_rst(struct sim *s)
+{
+    if (s->now_us / SEC != s->resets_us / SEC) {
+        s->resets_us = s->now_us;
+        s->resets = 0;
+    }
+    s->resets++;
+}
+
+static unsigned resets_of_now(const struct sim *s)
+{
+    return s->now_us / SEC == s->resets_us / SEC ? s->resets : 0;
+}
+
 void watch_turn_over(struct sim *s)
 {
     while (s->look) {
@@ -144,7 +175,7 @@ void watch_turn_over(struct sim *s)
             sim_fail(s, c, "nothing sent again at the third duplicate ACK, or a partial one");
         if (c->again_owed && !c->rst_sent && c->slot->conn == c)
             sim_fail(s, c, "a FIN that came again in TIME-WAIT was not acknowledged");
-        if (c->rst_owed && c->slot->conn == c)
+        if (c->rst_owed && c->slot->conn == c && resets_of_now(s) < RESETS_PER_S)
             sim_fail(s, c, "a stray was not answered");
         c->ack_now = c->must_retransmit = c->rst_owed = c->again_owed = false;
         sent_check_window_used(c);
@@ -205,14 +236,26 @@ static void take_syn_ack(struct conn *c, const struct seg *g)
     owe_now(c);
 }
 
+/* An answer to an older connection. */
+static void note_older(struct conn *c, uint32_t ack)
+{
+    if (c->recover_us != c->s->now_us)
+        c->recover_count = 0;
+    c->recovers = true;
+    c->recover_us = c->s->now_us;
+    if (c->recover_count < sizeof c->recover_seq / sizeof c->recover_seq[0])
+        c->recover_seq[c->recover_count] = ack;
+    c->recover_count++;
+}
+
 static void received_before_open(struct conn *c, const struct seg *g)
 {
     bool acks = g->flags & TB_TCP_ACK, acked = acks && g->ack == c->iss + 1;
 
-    if (acks && !acked) {
-        c->recovers = true;
-        c->recover_seq = g->ack;
-    }
+    if (acks && !acked)
+        note_older(c, g->ack);
+    if ((g->flags & (TB_TCP_SYN | TB_TCP_ACK | TB_TCP_RST)) == TB_TCP_SYN)
+        c->called_us = c->s->now_us;
     if (g->flags & TB_TCP_RST)
         c->refused |= acked;
     else if ((g->flags & TB_TCP_SYN) && acked)
@@ -258,7 +301,7 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     if (now - c->last_ack_us > c->silence_us)
         c->silence_us = now - c->last_ack_us;
     c->una = ack;
-    ranges_join(&c->sacked, ack);
+    ranges_trim(&c->sacked, ack);
     take_rtt(c);
     c->last_ack_us = c->base_us = now;
     c->rto_us = 0;
@@ -290,16 +333,19 @@ static void take_duplicate(struct conn *c, uint32_t mss, bool more_sacked)
     }
 }
 
-static bool take_sacks(struct conn *c, const struct seg *g)
+static bool take_sacks(struct conn *c, const struct seg *g, int64_t ack)
 {
     bool more = false;
+
+    if (ranges_have(&c->sacked, (uint64_t) ack, (uint64_t) ack + 1)) /* thrown away (RFC 2018 §8) */
+        c->sacked.n = 0;
 
     for (unsigned i = 0; i < g->sacks && c->sack; i++) {
         int64_t from =
             (int64_t) c->una + (int32_t) (g->sack[i][0] - (c->iss + 1 + (uint32_t) c->una));
         int64_t to =
             (int64_t) c->una + (int32_t) (g->sack[i][1] - (c->iss + 1 + (uint32_t) c->una));
-        if (from < (int64_t) c->una || to <= from || to > (int64_t) c->max)
+        if (from <= ack || to <= from || to > (int64_t) c->max)
             continue;
         if (!ranges_have(&c->sacked, (uint64_t) from, (uint64_t) to)) {
             ranges_add(&c->sacked, (uint64_t) from, (uint64_t) to);
@@ -319,7 +365,8 @@ static bool take_ack(struct conn *c, const struct seg *g)
     uint32_t oldest = 65535u << (c->snd_scale > 0 ? c->snd_scale : 0);
     if (ack > (int64_t) c->max || ack < (int64_t) c->una - oldest)
         return false;
-    bool more_sacked = take_sacks(c, g), is_new = ack > (int64_t) c->una;
+    bool is_new = ack > (int64_t) c->una;
+    bool more_sacked = take_sacks(c, g, is_new ? ack : (int64_t) c->una);
     bool shut = c->edge == c->una;
     if (is_new) {
         take_new_ack(c, (uint64_t) ack);
@@ -457,7 +504,7 @@ static void received_open(struct conn *c, const struct seg *g)
     if (c->ts && !g->has_ts)
         return;
     if (c->ts && (int32_t) (g->tsval - c->ts_recent) < 0) {
-        owe_now(c);
+        owe_refused(c, from, len);
         return;
     }
     if (g->flags & TB_TCP_SYN) {
@@ -468,7 +515,7 @@ static void received_open(struct conn *c, const struct seg *g)
         return;
     }
     if (len == 0 ? from < nxt || from >= edge : from >= edge || from + len <= nxt) {
-        owe_now(c);
+        owe_refused(c, from, len);
         return;
     }
     if (!take_ack(c, g)) {
@@ -483,14 +530,7 @@ static void received_open(struct conn *c, const struct seg *g)
 /* A segment of a connection that is over is answered by a RST, as long as there are few. */
 static void note_stray(struct conn *c, const struct seg *g)
 {
-    struct sim *s = c->s;
-
-    if (s->now_us / SEC != s->stray_us / SEC) {
-        s->stray_us = s->now_us;
-        s->strays = 0;
-    }
-    if (s->strays++ > 400 || (g->flags & TB_TCP_RST) ||
-        (c->rst_sent && c->rst_sent_us == s->now_us))
+    if ((g->flags & TB_TCP_RST) || (c->rst_sent && c->rst_sent_us == c->s->now_us))
         return;
     c->rst_owed = true;
     look_at(c);
@@ -514,6 +554,8 @@ void watch_received(struct sim *s, const uint8_t *data, uint32_t len)
         s->bad_in++;
         return;
     }
+    if (g.flags & TB_TCP_RST)
+        watch_count_rst(s);
     struct slot *slot = slot_find(s, g.dst, g.dport);
     struct conn *c = slot ? slot->conn : NULL;
     if (!c)

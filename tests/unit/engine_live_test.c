@@ -25,6 +25,8 @@ struct online {
     uint32_t lent_count;
     uint64_t lost_at; /* of all packets, the one that is not seen (0: none) */
     uint64_t passed;
+    uint32_t groups; /* of clients that are wanted */
+    uint64_t left_out;
 };
 
 struct live {
@@ -69,6 +71,25 @@ static uint64_t seen_us(const struct online *o)
     return o->record.time_us + o->lag_us;
 }
 
+/* As a kernel filter would decide it. */
+static bool is_wanted(const struct online *o, const uint8_t *data, uint32_t len)
+{
+    struct tb_segment seg;
+    struct tb_ip ip;
+
+    if (tb_ip_parse(data, len, &ip) < 0 || tb_tcp_parse(&ip, &seg) < 0 || seg.flags & TB_TCP_SYN)
+        return true;
+    bool from_client = seg.dport < seg.sport;
+    uint32_t place = tb_steer_place(tb_addr_low32(from_client ? &seg.src : &seg.dst),
+                                    from_client ? seg.sport : seg.dport);
+    return o->groups >> tb_steer_group(place) & 1;
+}
+
+static void online_groups(struct tb_tap *t, uint32_t groups)
+{
+    ((struct online *) t)->groups = groups;
+}
+
 static uint32_t online_recv(struct tb_tap *t, struct tb_tapped *out, uint32_t max, uint64_t now_us)
 {
     struct online *o = (struct online *) t;
@@ -82,6 +103,10 @@ static uint32_t online_recv(struct tb_tap *t, struct tb_tapped *out, uint32_t ma
         if (offset < 0 || ++o->passed == o->lost_at)
             continue;
         uint32_t len = r->len - (uint32_t) offset;
+        if (!is_wanted(o, r->data + offset, len)) {
+            o->left_out++;
+            continue;
+        }
         o->lent[o->lent_count] = exact_copy(r->data + offset, len);
         out[count++] = (struct tb_tapped){.data = o->lent[o->lent_count++],
                                           .len = len,
@@ -105,7 +130,11 @@ static uint64_t online_drops(struct tb_tap *t)
 }
 
 static const struct tb_tap_ops online_ops = {
-    .recv = online_recv, .next_us = online_next_us, .drops = online_drops};
+    .recv = online_recv,
+    .next_us = online_next_us,
+    .groups = online_groups,
+    .drops = online_drops,
+};
 
 /* --- the target --------------------------------------------------------------------------------
  */
@@ -211,6 +240,7 @@ static struct live *prepare(const char *path, uint32_t server_us)
             tb_addr_parse("fd00::99", &l->targets[i].addr);
     assert_int_equal(tb_capture_file_open(&l->online.capture, path, &err), 0);
     l->online.tap = (struct tb_tap){.ops = &online_ops, .fd = -1};
+    l->online.groups = UINT32_MAX;
     l->taps[0] = &l->online.tap;
     l->module = (struct tb_module){.magic = TB_MODULE_MAGIC, .abi = TB_MODULE_ABI, .name = "test"};
     l->config = (struct tb_live_config){
@@ -379,6 +409,8 @@ struct notes {
     uint32_t most;               /* requests at a time */
     uint32_t rejects;            /* every so many of the sessions, in the middle; 0: none */
     uint32_t begun;
+    size_t bytes; /* of a note */
+    struct tb_host host;
 };
 
 struct noted {
@@ -387,9 +419,9 @@ struct noted {
     uint32_t count;
 };
 
-static uint64_t *new_note(uint32_t *standing)
+static uint64_t *new_note(struct notes *n, uint32_t *standing)
 {
-    uint64_t *note = malloc(sizeof *note);
+    uint64_t *note = n->host.memory(NULL, n->bytes ? n->bytes : sizeof *note);
 
     assert_non_null(note);
     *note = 0x1234;
@@ -405,7 +437,7 @@ static void *begin_notes(void *ctx, struct tb_draft *d)
     assert_non_null(s);
     s->notes = n;
     s->rejects_after = n->rejects && ++n->begun % n->rejects == 0 ? 2 : 0;
-    tb_draft_set_session_note(d, (uint64_t) (uintptr_t) new_note(&n->sessions));
+    tb_draft_set_session_note(d, (uint64_t) (uintptr_t) new_note(n, &n->sessions));
     return s;
 }
 
@@ -421,7 +453,7 @@ static void take_notes(void *ctx, void *state, struct tb_draft *d, enum tb_dir d
     if (dir != TB_FROM_CLIENT)
         return;
     tb_draft_cut(d, offset + len, TB_REQ_NO_RESPONSE,
-                 (uint64_t) (uintptr_t) new_note(&n->requests));
+                 (uint64_t) (uintptr_t) new_note(n, &n->requests));
     if (n->requests > n->most)
         n->most = n->requests;
     if (++s->count == s->rejects_after)
@@ -441,7 +473,7 @@ static void forget_note(void *ctx, const struct tb_script *s, const struct tb_re
     struct notes *n = ctx;
 
     --*(r ? &n->requests : &n->sessions);
-    free((void *) (uintptr_t) (r ? r->note : s->note));
+    n->host.memory((void *) (uintptr_t) (r ? r->note : s->note), 0);
 }
 
 static enum tb_request_action read_note(struct tb_session *s, const struct tb_request_info *req)
@@ -454,10 +486,23 @@ static enum tb_request_action read_note(struct tb_session *s, const struct tb_re
     return TB_REQUEST_SEND;
 }
 
+static struct tb_learner learner_of(struct notes *n)
+{
+    tb_host_play_functions(&n->host);
+    return (struct tb_learner){n, begin_notes, take_notes, end_notes, forget_note};
+}
+
+static void check_forgotten(const struct notes *n)
+{
+    assert_int_equal(n->requests, 0);
+    assert_int_equal(n->sessions, 0);
+    assert_int_equal(tb_host_memory_bytes(), 0);
+}
+
 static void play_with_notes(const char *capture, struct notes *n, uint32_t replicas,
                             uint64_t lost_at, bool stop)
 {
-    const struct tb_learner learner = {n, begin_notes, take_notes, end_notes, forget_note};
+    const struct tb_learner learner = learner_of(n);
     char path[512];
     struct live *l = prepare(capture_path(capture, path), 0);
 
@@ -471,13 +516,11 @@ static void play_with_notes(const char *capture, struct notes *n, uint32_t repli
         step(l);
     if (!stop) {
         run(l);
-        assert_int_equal(n->requests, 0);
-        assert_int_equal(n->sessions, 0);
+        check_forgotten(n);
     }
     assert_true(l->worker->stats.requests_sent >= 20);
     finish(l, !stop);
-    assert_int_equal(n->requests, 0);
-    assert_int_equal(n->sessions, 0);
+    check_forgotten(n);
 }
 
 static void notes_are_forgotten_when_nobody_plays_them(void **state)
@@ -639,6 +682,7 @@ static void a_share_is_the_same_in_every_run(void **state)
     assert_true(one->server.count < one->truth.session_count * 2 / 5);
     assert_int_equal(one->server.count, two->server.count);
     assert_memory_equal(one->used, two->used, sizeof one->used);
+    assert_true(one->online.left_out > 0); /* and what was not chosen did not come up */
     finish(one, true);
     finish(two, true);
 }
@@ -701,6 +745,26 @@ static void sessions_are_given_up_before_memory_goes_beyond_its_limit(void **sta
     finish(l, true);
 }
 
+static void what_modules_hold_counts_for_the_limit(void **state)
+{
+    enum { NOTE = 4000, LIMIT = 100000 };
+    struct notes n = {.bytes = NOTE};
+    const struct tb_learner learner = learner_of(&n);
+    char path[512];
+    struct live *l = prepare(capture_path("http-keepalive.pcap.gz", path), 0);
+
+    (void) state;
+    l->config.learner = &learner;
+    l->config.memory_bytes = LIMIT;
+    l->server.is_deaf = true;
+    begin(l);
+    run(l);
+    assert_in_range(n.most, LIMIT / NOTE / 2, LIMIT / NOTE);
+    assert_int_equal(l->worker->stats.verdicts[TB_VERDICT_SHED], l->worker->stats.live.shed_memory);
+    finish(l, true);
+    check_forgotten(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -712,6 +776,7 @@ int main(void)
         cmocka_unit_test(what_goes_to_a_target_is_a_session_only_when_recorded),
         cmocka_unit_test(a_target_that_refuses_costs_nothing_but_verdicts),
         cmocka_unit_test(sessions_are_given_up_before_memory_goes_beyond_its_limit),
+        cmocka_unit_test(what_modules_hold_counts_for_the_limit),
         cmocka_unit_test(notes_are_forgotten_when_nobody_plays_them),
         cmocka_unit_test(early_requests_are_forgotten_while_replicas_go_on),
     };
