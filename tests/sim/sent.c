@@ -334,7 +334,7 @@ static void check_again(struct conn *c, uint64_t from)
         c->rto_us = 0;
         return;
     }
-    if (from == c->una && c->hint_us == now)
+    if (from == c->una && (c->hint_us == now || by_sack)) /* perhaps it had no room for a report */
         cwnd_fast_retransmit(c);
     if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on || c->is_timer_unsure)
         return;
@@ -457,11 +457,24 @@ static void sent_empty(struct conn *c, uint64_t from)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
+/* Is this the number of a RST that an older connection's segment, come in this turn, is due? */
+static bool is_for_older(const struct conn *c, uint32_t seq)
+{
+    unsigned most = sizeof c->recover_seq / sizeof c->recover_seq[0];
+
+    if (!c->recovers || c->recover_us != c->s->now_us)
+        return false;
+    for (unsigned i = 0; i < c->recover_count && i < most; i++)
+        if (c->recover_seq[i] == seq)
+            return true;
+    return c->recover_count > most; /* nobody remembers all of them */
+}
+
 static void sent_rst(struct conn *c, const struct seg *g)
 {
     c->rst_owed = false;
     if (c->rst_sent || c->refused || (g->seq == 0 && c->iss + 1 + (uint32_t) c->max != 0) ||
-        (c->recovers && !(g->flags & TB_TCP_ACK) && g->seq == c->recover_seq))
+        (!(g->flags & TB_TCP_ACK) && is_for_older(c, g->seq)))
         return; /* of a stray, or of an older connection */
     if (c->called_us == c->s->now_us && (g->flags & TB_TCP_ACK) && g->seq == c->iss)
         return; /* to somebody who calls us; the server, if it has our SYN, does not take it */

@@ -33,9 +33,11 @@ struct conn {
     /* the handshake */
     uint32_t iss, irs;
     uint32_t syns;
-    bool recovers;        /* an old connection answered: half-open recovery … */
-    uint32_t recover_seq; /* … by a RST with this number */
-    bool open;            /* a SYN-ACK came */
+    bool recovers;       /* an old connection answered: half-open recovery, … */
+    uint64_t recover_us; /* … each with a RST with its number in the same turn */
+    uint32_t recover_seq[16];
+    unsigned recover_count;
+    bool open; /* a SYN-ACK came */
     uint64_t open_us;
     bool refused;
     uint64_t called_us; /* when a SYN without ACK came before the handshake was over */
