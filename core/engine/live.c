@@ -227,7 +227,7 @@ static bool begin_one(struct tb_live *l, struct tb_script *s, uint32_t flow)
     lu->flow = flow;
     lu->module = s->module;
     lu->is_taken = true;
-    lu->done = NULL;
+    lu->done = lu->resumed = NULL;
     lu->sibling = s->number;
     s->number = slot;
     link_newest(l, slot);
@@ -303,6 +303,8 @@ static void grown(void *ctx, struct tb_script *s)
 
     for (uint32_t slot = s->number; slot != TB_LIVE_NOBODY; slot = next) {
         next = l->users[slot].sibling;
+        if (l->users[slot].waits)
+            tb_worker_touch(l->w, user_at(l, slot));
         tb_player_grown(l->w, user_at(l, slot));
     }
 }
@@ -317,6 +319,10 @@ static void ended(void *ctx, struct tb_script *s, const char *reason)
         struct tb_user *u = user_at(l, slot);
         next = l->users[slot].sibling;
         l->users[slot].flow = 0;
+        if (l->users[slot].waits) {
+            l->users[slot].waits = !reason;
+            tb_worker_touch(l->w, u);
+        }
         if (!reason)
             tb_player_grown(l->w, u);
         else
@@ -344,7 +350,7 @@ void tb_live_retire(struct tb_live *l, struct tb_user *u)
         return;
     unlink_sibling(l, slot);
     unlink_slot(l, slot);
-    lu->is_taken = false;
+    lu->is_taken = lu->waits = false;
     lu->script = &l->nobody[s->transfer];
     u->sent = NULL;
     give_slot(l, slot);
@@ -420,6 +426,61 @@ void tb_live_trim(struct tb_live *l, struct tb_user *u)
         tb_flows_trim(&l->flows, lu->flow, s, keep);
 }
 
+/* --- going on when the target has failed a copy ---------------------------------------------- */
+
+static bool is_failed_by_target(enum tb_verdict verdict)
+{
+    return verdict == TB_VERDICT_CONNECT_TIMEOUT || verdict == TB_VERDICT_REFUSED ||
+           verdict == TB_VERDICT_RESET || verdict == TB_VERDICT_RESPONSE_TIMEOUT ||
+           verdict == TB_VERDICT_CLOSED_EARLY;
+}
+
+static const struct tb_request *behind(const struct tb_script *s, const struct tb_request *r)
+{
+    return r ? tb_script_next(r) : tb_script_first(s);
+}
+
+void tb_live_play_over(struct tb_live *l, struct tb_user *u, enum tb_verdict verdict)
+{
+    struct tb_live_user *lu = &l->users[tb_user_index(l->w, u)];
+    const struct tb_request *r;
+
+    if (!is_failed_by_target(verdict) || !tb_user_module(l->w, u)->stands_alone)
+        return;
+    lu->waits = true;
+    if (u->sent != lu->resumed)
+        return;
+    /* Nothing could be sent: what is known now would meet with the same. */
+    while ((r = behind(lu->script, u->sent)) != NULL)
+        u->sent = r;
+}
+
+bool tb_live_resume(struct tb_live *l, struct tb_user *u)
+{
+    struct tb_worker *w = l->w;
+    struct tb_live_user *lu = &l->users[tb_user_index(w, u)];
+    const struct tb_request *r;
+
+    if (!lu->waits || w->stop != TB_STOP_NONE)
+        return false;
+    while ((r = behind(lu->script, u->sent)) != NULL &&
+           ((r->flags & TB_REQ_CONTINUED) || (u->sent && (u->sent->flags & TB_REQ_PART))))
+        u->sent = r;
+    if (!r && lu->flow) {
+        tb_live_trim(l, u);
+        return true;
+    }
+    lu->waits = false;
+    if (!r || (r->flags & TB_REQ_BYTES))
+        return false;
+    lu->resumed = u->sent;
+    u->flags |= TB_USER_AGAIN;
+    tb_player_start(w, u, 0);
+    u->sent = lu->resumed;
+    u->responses = r->waits_for;
+    return true;
+}
+
 /* --- limits ---------------------------------------------------------------------------------- */
 
 static uint64_t memory_in_use(const struct tb_live *l)
@@ -452,6 +513,7 @@ static void give_up(struct tb_live *l, uint32_t slot)
     struct tb_user *u = user_at(l, slot);
 
     l->w->stats.live.shed_memory++;
+    l->users[slot].waits = false;
     tb_verdict_set(l->w, u, TB_VERDICT_SHED);
     if (u->due_us != TB_NEVER)
         return;
@@ -469,7 +531,8 @@ static void keep_memory(struct tb_live *l)
             if (memory_in_use(l) <= l->config->memory_bytes)
                 return;
             next = l->users[slot].newer;
-            if (u->phase == TB_PHASE_IDLE || (pass == 0 && !is_unplayed(l->w, u)))
+            bool is_over = u->phase == TB_PHASE_IDLE && !l->users[slot].waits;
+            if (is_over || (pass == 0 && !is_unplayed(l->w, u)))
                 continue;
             give_up(l, slot);
             n++;

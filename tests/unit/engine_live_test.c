@@ -411,6 +411,7 @@ struct notes {
     uint32_t begun;
     size_t bytes; /* of a note */
     struct tb_host host;
+    struct tb_learner learner;
 };
 
 struct noted {
@@ -486,10 +487,11 @@ static enum tb_request_action read_note(struct tb_session *s, const struct tb_re
     return TB_REQUEST_SEND;
 }
 
-static struct tb_learner learner_of(struct notes *n)
+static const struct tb_learner *learner_of(struct notes *n)
 {
     tb_host_play_functions(&n->host);
-    return (struct tb_learner){n, begin_notes, take_notes, end_notes, forget_note};
+    n->learner = (struct tb_learner){n, begin_notes, take_notes, end_notes, forget_note};
+    return &n->learner;
 }
 
 static void check_forgotten(const struct notes *n)
@@ -502,11 +504,10 @@ static void check_forgotten(const struct notes *n)
 static void play_with_notes(const char *capture, struct notes *n, uint32_t replicas,
                             uint64_t lost_at, bool stop)
 {
-    const struct tb_learner learner = learner_of(n);
     char path[512];
     struct live *l = prepare(capture_path(capture, path), 0);
 
-    l->config.learner = &learner;
+    l->config.learner = learner_of(n);
     l->config.replicas = replicas;
     l->module.request = read_note;
     l->online.lost_at = lost_at;
@@ -749,18 +750,112 @@ static void what_modules_hold_counts_for_the_limit(void **state)
 {
     enum { NOTE = 4000, LIMIT = 100000 };
     struct notes n = {.bytes = NOTE};
-    const struct tb_learner learner = learner_of(&n);
     char path[512];
     struct live *l = prepare(capture_path("http-keepalive.pcap.gz", path), 0);
 
     (void) state;
-    l->config.learner = &learner;
+    l->config.learner = learner_of(&n);
     l->config.memory_bytes = LIMIT;
     l->server.is_deaf = true;
     begin(l);
     run(l);
     assert_in_range(n.most, LIMIT / NOTE / 2, LIMIT / NOTE);
     assert_int_equal(l->worker->stats.verdicts[TB_VERDICT_SHED], l->worker->stats.live.shed_memory);
+    finish(l, true);
+    check_forgotten(&n);
+}
+
+/* --- targets that fail -------------------------------------------------------------------------
+ */
+
+/* Resets as soon as something comes; of what was sent at a time the first packet counts. */
+static const struct fake_script *choose_resetting(void *ctx, const struct fake_conn *c)
+{
+    static const struct fake_script script = {.step = {{.after = 1, .then = FAKE_RESET}},
+                                              .count = 1};
+
+    (void) ctx;
+    (void) c;
+    return &script;
+}
+
+static struct live *play_at_failing_target(bool stands_alone, struct notes *n)
+{
+    char path[512];
+    struct live *l = prepare(capture_path("http-thinktime.pcap.gz", path), 0);
+
+    l->config.learner = learner_of(n);
+    l->module.stands_alone = stands_alone;
+    l->server.choose = choose_resetting;
+    begin(l);
+    run(l);
+    return l;
+}
+
+static uint64_t arrived_bytes(const struct live *l)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < l->server.count; i++)
+        sum += l->server.conn[i]->in_order;
+    return sum;
+}
+
+static void a_copy_goes_on_with_the_next_request_when_the_target_resets(void **state)
+{
+    struct notes n = {0};
+    struct live *l = play_at_failing_target(true, &n);
+    const struct tb_stats *s = &l->worker->stats;
+    uint64_t requests = 0, bytes = 0;
+
+    (void) state;
+    for (uint32_t i = 0; i < l->truth.session_count; i++) {
+        requests += l->truth.sessions[i]->requests;
+        bytes += l->truth.sessions[i]->client_bytes;
+    }
+    assert_true(requests > 2 * l->truth.session_count);
+    assert_int_equal(l->server.count, requests);
+    assert_int_equal(arrived_bytes(l), bytes);
+    assert_int_equal(s->reconnects, requests - l->truth.session_count);
+    finish(l, true);
+    check_forgotten(&n);
+}
+
+static void a_copy_whose_requests_do_not_stand_alone_ends(void **state)
+{
+    struct notes n = {0};
+    struct live *l = play_at_failing_target(false, &n);
+
+    (void) state;
+    assert_int_equal(l->server.count, l->truth.session_count);
+    assert_int_equal(l->worker->stats.reconnects, 0);
+    finish(l, true);
+    check_forgotten(&n);
+}
+
+/* A SYN per request at most, and no memory of what cannot be sent. */
+static void a_copy_waits_for_the_target_to_come_back(void **state)
+{
+    struct notes n = {0};
+    char path[512];
+    struct live *l = prepare(capture_path("http-thinktime.pcap.gz", path), 0);
+    uint64_t requests = 0;
+
+    (void) state;
+    l->config.learner = learner_of(&n);
+    l->module.stands_alone = true;
+    l->server.choose = choose_any;
+    l->server.refuses = true;
+    begin(l);
+    for (uint32_t i = 0; i < l->truth.session_count; i++)
+        requests += l->truth.sessions[i]->requests;
+    while (l->worker->stats.live.taken < l->truth.session_count)
+        step(l);
+    l->server.refuses = false;
+    run(l);
+    assert_true(l->worker->stats.verdicts[TB_VERDICT_REFUSED] >= l->truth.session_count - 1);
+    assert_true(l->worker->stats.started <= requests + l->truth.session_count);
+    assert_true(l->server.count > 0 && arrived_bytes(l) > 0);
     finish(l, true);
     check_forgotten(&n);
 }
@@ -777,6 +872,9 @@ int main(void)
         cmocka_unit_test(a_target_that_refuses_costs_nothing_but_verdicts),
         cmocka_unit_test(sessions_are_given_up_before_memory_goes_beyond_its_limit),
         cmocka_unit_test(what_modules_hold_counts_for_the_limit),
+        cmocka_unit_test(a_copy_goes_on_with_the_next_request_when_the_target_resets),
+        cmocka_unit_test(a_copy_whose_requests_do_not_stand_alone_ends),
+        cmocka_unit_test(a_copy_waits_for_the_target_to_come_back),
         cmocka_unit_test(notes_are_forgotten_when_nobody_plays_them),
         cmocka_unit_test(early_requests_are_forgotten_while_replicas_go_on),
     };
