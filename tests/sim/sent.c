@@ -295,6 +295,8 @@ static void check_bytes(struct conn *c, const struct seg *g, uint64_t from)
         sim_fail(c->s, c, "sends up to %llu of %u", (unsigned long long) to, t->wire_len);
     else if (g->len && memcmp(g->payload, t->wire + from, g->len) != 0)
         sim_fail(c->s, c, "wrong bytes at %llu", (unsigned long long) from);
+    if (g->len && to == t->wire_len && !(g->flags & TB_TCP_PSH)) /* RFC 9293 §3.9.1.2 */
+        sim_fail(c->s, c, "the last bytes are not pushed");
     if (fin && to != t->wire_len)
         sim_fail(c->s, c, "a FIN behind %llu of %u", (unsigned long long) to, t->wire_len);
     if (c->fin_sent && to > c->max - 1)
