@@ -109,6 +109,17 @@ static void check_syn_options(struct conn *c, const struct seg *g)
         sim_fail(c->s, c, "SYN options are not the captured ones");
 }
 
+/* RFC 6528: above all numbers of the play before, acknowledged or not. */
+static void check_isn(struct conn *c, uint32_t iss)
+{
+    const struct conn *last = c->before;
+
+    if (last && last->syns > 0 && last->play + 1 == c->play &&
+        (int32_t) (iss - (last->iss + 1 + (uint32_t) last->max)) <= 0)
+        sim_fail(c->s, c, "a SYN at %u, the play before has sent up to %u", iss,
+                 last->iss + 1 + (uint32_t) last->max);
+}
+
 static void sent_syn(struct conn *c, const struct seg *g)
 {
     uint64_t now = c->s->now_us, gap = now - c->syn_us,
@@ -118,9 +129,10 @@ static void sent_syn(struct conn *c, const struct seg *g)
     if (c->open || c->refused || c->rst_sent || g->len || (g->flags & TB_TCP_ACK))
         sim_fail(c->s, c, "a SYN out of place");
     check_syn_options(c, g);
-    if (c->syns == 0)
+    if (c->syns == 0) {
         c->iss = g->seq;
-    else if (g->seq != c->iss)
+        check_isn(c, g->seq);
+    } else if (g->seq != c->iss)
         sim_fail(c->s, c, "a SYN again with another number");
     else if (!c->recovers && (gap + SLACK_US < due || is_late) && due <= RTO_MOST_US)
         sim_fail(c->s, c, "SYN %u again after %llu us", c->syns, (unsigned long long) gap);
@@ -283,6 +295,8 @@ static void check_bytes(struct conn *c, const struct seg *g, uint64_t from)
         sim_fail(c->s, c, "sends up to %llu of %u", (unsigned long long) to, t->wire_len);
     else if (g->len && memcmp(g->payload, t->wire + from, g->len) != 0)
         sim_fail(c->s, c, "wrong bytes at %llu", (unsigned long long) from);
+    if (g->len && to == t->wire_len && !(g->flags & TB_TCP_PSH)) /* RFC 9293 §3.9.1.2 */
+        sim_fail(c->s, c, "the last bytes are not pushed");
     if (fin && to != t->wire_len)
         sim_fail(c->s, c, "a FIN behind %llu of %u", (unsigned long long) to, t->wire_len);
     if (c->fin_sent && to > c->max - 1)
@@ -297,8 +311,26 @@ static void check_bytes(struct conn *c, const struct seg *g, uint64_t from)
     }
 }
 
+/* SACK recovery repeats holes: each from its beginning or from where the last repetition ended, and
+ * nothing that was reported; but the first segment is repeated whole. */
+static void check_hole(struct conn *c, uint64_t from, uint64_t to)
+{
+    bool begins = from == c->again_upto;
+
+    if (from == c->una || c->many_sacked || c->b.reneges || c->fuzzy)
+        return;
+    for (unsigned i = 0; i < c->sacked.n; i++) {
+        begins |= from == c->sacked.r[i].to;
+        if (from < c->sacked.r[i].to && to > c->sacked.r[i].from)
+            sim_fail(c->s, c, "sends %llu to %llu again, in spite of a SACK",
+                     (unsigned long long) from, (unsigned long long) to);
+    }
+    if (!begins)
+        sim_fail(c->s, c, "sends %llu again, within a hole", (unsigned long long) from);
+}
+
 /* Is there a reason to send this again? */
-static void check_again(struct conn *c, uint64_t from)
+static void check_again(struct conn *c, uint64_t from, uint64_t to)
 {
     uint64_t now = c->s->now_us, waited = now - c->base_us;
     enum fault f = c->b.fault;
@@ -336,6 +368,10 @@ static void check_again(struct conn *c, uint64_t from)
     }
     if (from == c->una && (c->hint_us == now || by_sack)) /* perhaps it had no room for a report */
         cwnd_fast_retransmit(c);
+    if (by_sack && !goes_on) {
+        check_hole(c, from, to);
+        cwnd_repeat(c, from, to);
+    }
     if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on || c->is_timer_unsure)
         return;
     if (!is_timeout && (c->fuzzy || c->b.reneges)) /* what the client knows is not sure */
@@ -416,13 +452,15 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
         if (c->t->req[i].wire_from >= c->max && c->t->req[i].wire_from < to && !c->begun_us[i])
             check_due(c, i);
     if (from < c->max)
-        check_again(c, from);
+        check_again(c, from, to);
     else if (c->max == c->una) {
         c->base_us = c->flight_us = c->s->now_us;
         c->ssthresh = UINT32_MAX; /* forgotten by an idle client */
     }
     if (g->len > 0) /* a FIN alone needs no window */
         cwnd_check(c, to);
+    if (from < c->max)
+        c->again_upto = to;
     note_sent(c, from, end);
     if (to > c->max)
         c->s->bytes_out += to - c->max;

@@ -12,7 +12,7 @@
 #include <string.h>
 #include "sent.h"
 
-enum { DELAYED_ACK_US = 40000, TICK_US = 64, RESETS_PER_S = 1000 };
+enum { DELAYED_ACK_US = 40000, TICK_US = 64, RESETS_PER_S = 1000, RANGES_KEPT = 8 };
 
 void sim_fail(struct sim *s, const struct conn *c, const char *fmt, ...)
 {
@@ -351,6 +351,7 @@ static bool take_sacks(struct conn *c, const struct seg *g, int64_t ack)
             ranges_add(&c->sacked, (uint64_t) from, (uint64_t) to);
             more = true;
         }
+        c->many_sacked |= c->sacked.n >= RANGES_KEPT;
     }
     return more;
 }

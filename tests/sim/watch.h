@@ -98,7 +98,9 @@ struct conn {
     bool in_recovery, must_retransmit;
     uint64_t recover;
     struct ranges sacked;
-    uint64_t again; /* retransmissions */
+    bool many_sacked;    /* at some time more ranges than a client need keep */
+    uint64_t again_upto; /* end of the latest retransmission */
+    uint64_t again;      /* retransmissions */
     uint64_t packets_out, packets_in, probes;
     bool has_probed; /* since the window was closed */
 
@@ -107,6 +109,8 @@ struct conn {
     uint64_t flight_bytes;   /* in flight when last sent without a sign of loss */
     uint64_t halved_upto;    /* in recovery up to here; 0: not */
     uint64_t grown;          /* in recovery */
+    struct ranges repeated;  /* in recovery … */
+    bool forgot_repeated;    /* … as long as there was room */
     bool is_timer_unsure;
 };
 
