@@ -25,6 +25,8 @@ struct online {
     uint32_t lent_count;
     uint64_t lost_at; /* of all packets, the one that is not seen (0: none) */
     uint64_t passed;
+    uint32_t groups; /* of clients that are wanted */
+    uint64_t left_out;
 };
 
 struct live {
@@ -69,6 +71,25 @@ static uint64_t seen_us(const struct online *o)
     return o->record.time_us + o->lag_us;
 }
 
+/* As a kernel filter would decide it. */
+static bool is_wanted(const struct online *o, const uint8_t *data, uint32_t len)
+{
+    struct tb_segment seg;
+    struct tb_ip ip;
+
+    if (tb_ip_parse(data, len, &ip) < 0 || tb_tcp_parse(&ip, &seg) < 0 || seg.flags & TB_TCP_SYN)
+        return true;
+    bool from_client = seg.dport < seg.sport;
+    uint32_t place = tb_steer_place(tb_addr_low32(from_client ? &seg.src : &seg.dst),
+                                    from_client ? seg.sport : seg.dport);
+    return o->groups >> tb_steer_group(place) & 1;
+}
+
+static void online_groups(struct tb_tap *t, uint32_t groups)
+{
+    ((struct online *) t)->groups = groups;
+}
+
 static uint32_t online_recv(struct tb_tap *t, struct tb_tapped *out, uint32_t max, uint64_t now_us)
 {
     struct online *o = (struct online *) t;
@@ -82,6 +103,10 @@ static uint32_t online_recv(struct tb_tap *t, struct tb_tapped *out, uint32_t ma
         if (offset < 0 || ++o->passed == o->lost_at)
             continue;
         uint32_t len = r->len - (uint32_t) offset;
+        if (!is_wanted(o, r->data + offset, len)) {
+            o->left_out++;
+            continue;
+        }
         o->lent[o->lent_count] = exact_copy(r->data + offset, len);
         out[count++] = (struct tb_tapped){.data = o->lent[o->lent_count++],
                                           .len = len,
@@ -105,7 +130,11 @@ static uint64_t online_drops(struct tb_tap *t)
 }
 
 static const struct tb_tap_ops online_ops = {
-    .recv = online_recv, .next_us = online_next_us, .drops = online_drops};
+    .recv = online_recv,
+    .next_us = online_next_us,
+    .groups = online_groups,
+    .drops = online_drops,
+};
 
 /* --- the target --------------------------------------------------------------------------------
  */
@@ -211,6 +240,7 @@ static struct live *prepare(const char *path, uint32_t server_us)
             tb_addr_parse("fd00::99", &l->targets[i].addr);
     assert_int_equal(tb_capture_file_open(&l->online.capture, path, &err), 0);
     l->online.tap = (struct tb_tap){.ops = &online_ops, .fd = -1};
+    l->online.groups = UINT32_MAX;
     l->taps[0] = &l->online.tap;
     l->module = (struct tb_module){.magic = TB_MODULE_MAGIC, .abi = TB_MODULE_ABI, .name = "test"};
     l->config = (struct tb_live_config){
@@ -655,6 +685,7 @@ static void a_share_is_the_same_in_every_run(void **state)
     assert_true(one->server.count < one->truth.session_count * 2 / 5);
     assert_int_equal(one->server.count, two->server.count);
     assert_memory_equal(one->used, two->used, sizeof one->used);
+    assert_true(one->online.left_out > 0); /* and what was not chosen did not come up */
     finish(one, true);
     finish(two, true);
 }
