@@ -109,6 +109,17 @@ static void check_syn_options(struct conn *c, const struct seg *g)
         sim_fail(c->s, c, "SYN options are not the captured ones");
 }
 
+/* RFC 6528: above all numbers of the play before, acknowledged or not. */
+static void check_isn(struct conn *c, uint32_t iss)
+{
+    const struct conn *last = c->before;
+
+    if (last && last->syns > 0 && last->play + 1 == c->play &&
+        (int32_t) (iss - (last->iss + 1 + (uint32_t) last->max)) <= 0)
+        sim_fail(c->s, c, "a SYN at %u, the play before has sent up to %u", iss,
+                 last->iss + 1 + (uint32_t) last->max);
+}
+
 static void sent_syn(struct conn *c, const struct seg *g)
 {
     uint64_t now = c->s->now_us, gap = now - c->syn_us,
@@ -118,9 +129,10 @@ static void sent_syn(struct conn *c, const struct seg *g)
     if (c->open || c->refused || c->rst_sent || g->len || (g->flags & TB_TCP_ACK))
         sim_fail(c->s, c, "a SYN out of place");
     check_syn_options(c, g);
-    if (c->syns == 0)
+    if (c->syns == 0) {
         c->iss = g->seq;
-    else if (g->seq != c->iss)
+        check_isn(c, g->seq);
+    } else if (g->seq != c->iss)
         sim_fail(c->s, c, "a SYN again with another number");
     else if (!c->recovers && (gap + SLACK_US < due || is_late) && due <= RTO_MOST_US)
         sim_fail(c->s, c, "SYN %u again after %llu us", c->syns, (unsigned long long) gap);
@@ -171,6 +183,17 @@ static void check_sack(struct conn *c, const struct seg *g)
     }
 }
 
+/* Answers to empty segments that cannot be taken are no faster than delayed ACKs. */
+static void check_not_hasty(const struct conn *c, const struct seg *g)
+{
+    bool is_due = c->ack_by_us == SIM_NONE || c->s->now_us + 3 * TICK_US >= c->ack_by_us;
+    bool is_bare = g->len == 0 && !(g->flags & TB_TCP_FIN) && g->seq == watch_next_number(c);
+
+    if (is_bare && c->heard_us == c->s->now_us && c->turn_slow > 0 &&
+        c->turn_slow == c->turn_heard && !is_due && !c->fuzzy)
+        sim_fail(c->s, c, "an ACK at once of an empty segment");
+}
+
 static void check_ack(struct conn *c, const struct seg *g)
 {
     uint64_t ack =
@@ -183,6 +206,7 @@ static void check_ack(struct conn *c, const struct seg *g)
                  (unsigned long long) c->rcv, (unsigned long long) c->last_ack_out);
     if (c->ack_by_us != SIM_NONE)
         watch_check_ack_time(c);
+    check_not_hasty(c, g);
     c->last_ack_out = ack;
     c->unacked = 0;
     c->ack_by_us = SIM_NONE;
@@ -283,6 +307,8 @@ static void check_bytes(struct conn *c, const struct seg *g, uint64_t from)
         sim_fail(c->s, c, "sends up to %llu of %u", (unsigned long long) to, t->wire_len);
     else if (g->len && memcmp(g->payload, t->wire + from, g->len) != 0)
         sim_fail(c->s, c, "wrong bytes at %llu", (unsigned long long) from);
+    if (g->len && to == t->wire_len && !(g->flags & TB_TCP_PSH)) /* RFC 9293 §3.9.1.2 */
+        sim_fail(c->s, c, "the last bytes are not pushed");
     if (fin && to != t->wire_len)
         sim_fail(c->s, c, "a FIN behind %llu of %u", (unsigned long long) to, t->wire_len);
     if (c->fin_sent && to > c->max - 1)
