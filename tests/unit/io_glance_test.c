@@ -59,6 +59,40 @@ static void goes_on_looking_between_requests(void **state)
     }
 }
 
+/* Looks for `us`, a pause apart, at that many packets a second. */
+static uint64_t look_for(struct tb_glance *g, uint64_t now_us, uint64_t us, uint32_t per_s)
+{
+    for (uint64_t end = now_us + us; now_us < end; now_us = g->next_us) {
+        assert_true(tb_glance_is_due(g, now_us, false));
+        tb_glance_done(g, now_us, (uint32_t) ((uint64_t) per_s * TB_GLANCE_PAUSE_US / 1000000),
+                       false);
+    }
+    return now_us;
+}
+
+static void does_not_wait_at_high_rates(void **state)
+{
+    struct tb_glance g = awake(T0);
+    uint64_t now_us =
+        look_for(&g, g.next_us, UINT64_C(3) * TB_GLANCE_WINDOW_US, 3 * TB_GLANCE_BUSY_PER_S);
+
+    assert_true(tb_glance_is_due(&g, now_us - TB_GLANCE_BUSY_PAUSE_US + 1, false));
+    tb_glance_done(&g, now_us, 1, false);
+    assert_int_equal(g.next_us, now_us + TB_GLANCE_BUSY_PAUSE_US);
+}
+
+static void waits_again_when_the_rate_has_fallen(void **state)
+{
+    struct tb_glance g = awake(T0);
+    uint64_t now_us =
+        look_for(&g, g.next_us, UINT64_C(3) * TB_GLANCE_WINDOW_US, 3 * TB_GLANCE_BUSY_PER_S);
+
+    now_us = look_for(&g, now_us, UINT64_C(3) * TB_GLANCE_WINDOW_US, TB_GLANCE_BUSY_PER_S / 3);
+    assert_false(tb_glance_is_due(&g, now_us - 1, false));
+    tb_glance_done(&g, now_us, 1, false);
+    assert_int_equal(g.next_us, now_us + TB_GLANCE_PAUSE_US);
+}
+
 static void sleeps_when_nothing_comes(void **state)
 {
     struct tb_glance g = asleep(T0);
@@ -92,6 +126,8 @@ int main(void)
         cmocka_unit_test(looks_once_per_pause),
         cmocka_unit_test(packets_that_are_left_are_taken_at_once),
         cmocka_unit_test(goes_on_looking_between_requests),
+        cmocka_unit_test(does_not_wait_at_high_rates),
+        cmocka_unit_test(waits_again_when_the_rate_has_fallen),
         cmocka_unit_test(sleeps_when_nothing_comes),
         cmocka_unit_test(the_packet_that_wakes_waits_for_a_pause_too),
         cmocka_unit_test(a_clock_that_is_set_back_delays_nothing),
