@@ -43,7 +43,7 @@ struct tb_report_input {
     uint64_t peak;                /* as seen by the reporter */
     const struct tb_timeline_row *timeline;
     uint32_t timeline_count;
-    uint32_t timeline_each_s; /* seconds that a row stands for */
+    uint32_t timeline_each_s;                /* seconds that a row stands for */
     const char *const *module_counter_names; /* for stats->module[] */
     uint32_t module_counter_count;
     const json_t *module_figures; /* an object of more of the module's figures, or NULL */
