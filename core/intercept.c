@@ -177,13 +177,16 @@ static void fill_welcome(const struct program *p, struct tb_relay_welcome *w)
     snprintf(w->program, sizeof w->program, "intercept %s", PACKAGE_VERSION);
     tb_devices_format(&p->devices, w->devices, sizeof w->devices);
     snprintf(w->filter, sizeof w->filter, "%s", p->options.filter ? p->options.filter : "");
-    if (tb_host_sysctl("net/ipv4/ip_forward") > 0)
-        w->flags |= TB_RELAY_FORWARDS_V4;
     if (tb_host_sysctl("net/ipv6/conf/all/forwarding") > 0)
         w->flags |= TB_RELAY_FORWARDS_V6;
-    for (uint32_t i = 0; i < p->devices.count; i++)
+    for (uint32_t i = 0; i < p->devices.count; i++) {
+        char name[64]; /* for IPv4 the device that a packet comes in by decides */
+        snprintf(name, sizeof name, "net/ipv4/conf/%s/forwarding", p->devices.device[i].name);
+        if (tb_host_sysctl(name) > 0)
+            w->flags |= TB_RELAY_FORWARDS_V4;
         if (p->devices.device[i].merges)
             w->flags |= TB_RELAY_OFFLOADS;
+    }
 }
 
 static int open_server(struct program *p, struct tb_err *err)

@@ -31,33 +31,48 @@ static bool wants_payload(const struct tb_replay *r)
     return false;
 }
 
+/* Are there clients of that family? Live ones are of their target's. */
 static bool has_family(const struct tb_replay *r, bool v4)
 {
-    for (uint32_t i = 0; i < r->options->client_count; i++)
-        if (tb_addr_is_v4(&r->options->clients[i].first) == v4)
+    const struct tb_options *o = r->options;
+
+    for (uint32_t i = 0; i < o->client_count; i++)
+        if (tb_addr_is_v4(&o->clients[i].first) == v4)
+            return true;
+    for (uint32_t i = 0; o->client_count == 0 && i < o->transfer_count; i++)
+        if (tb_addr_is_v4(&r->targets[i].addr) == v4)
             return true;
     return false;
 }
 
-/* What a server says of its host that the user should know. */
-static void remark_on(const struct tb_replay *r, const char *server,
-                      const struct tb_relay_welcome *w)
+/* What a server says of its host that the user should know. Live clients must not be sent what was
+ * for their copies: -EPERM with words, if that host would. */
+static int remark_on(const struct tb_replay *r, const char *server,
+                     const struct tb_relay_welcome *w, struct tb_err *err)
 {
     bool v4 = (w->flags & TB_RELAY_FORWARDS_V4) && has_family(r, true);
     bool v6 = (w->flags & TB_RELAY_FORWARDS_V6) && has_family(r, false);
+    const char *sysctl = v4 ? "net.ipv4.ip_forward=0" : "net.ipv6.conf.all.forwarding=0";
 
     tb_log(TB_LOG_DEBUG, "%s is %s on %s%s%s", server, w->program, w->devices,
            w->filter[0] ? ", filter " : "", w->filter);
+    if ((v4 || v6) && r->options->client_count == 0)
+        return tb_err_set(err, -EPERM,
+                          "the assistant host %s forwards packets, so that live clients would get "
+                          "what the target answers to their copies; there, do: sysctl -w %s, and "
+                          "start intercept again (or name addresses that nobody has with -c)",
+                          server, sysctl);
     if (v4 || v6)
         tb_log(TB_LOG_WARN,
                "the assistant host %s forwards packets: the target's answers may travel on to real "
                "hosts, which reset the connections; there, do: sysctl -w %s",
-               server, v4 ? "net.ipv4.ip_forward=0" : "net.ipv6.conf.all.forwarding=0");
+               server, sysctl);
     if (w->flags & TB_RELAY_OFFLOADS)
         tb_log(TB_LOG_INFO,
                "the assistant host %s merges packets (GRO) on %s: latencies may include that; "
                "there, ethtool -K DEVICE gro off ends it",
                server, w->devices);
+    return 0;
 }
 
 static int find_servers(const struct tb_replay *r, struct tb_endpoint *out, struct tb_err *err)
@@ -107,8 +122,11 @@ static int open_channel(struct tb_replay *r, const struct tb_io_setup *io, struc
     };
     if (rc == 0)
         rc = tb_relay_client_open(&s, rx, welcomes, err);
+    bool opened = rc == 0;
     for (uint32_t i = 0; i < n && rc == 0; i++)
-        remark_on(r, o->intercepts.item[i], &welcomes[i]);
+        rc = remark_on(r, o->intercepts.item[i], &welcomes[i], err);
+    for (uint32_t w = 0; opened && rc < 0 && w < r->workers; w++)
+        tb_io_close(rx[w]);
     r->server_count = n;
     free(servers);
     free(welcomes);

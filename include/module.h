@@ -35,7 +35,7 @@ extern "C" {
 
 #define TB_MODULE_MAGIC     0x54424d44u /* "TBMD" */
 #define TB_MODULE_ABI_MAJOR 1           /* must be equal */
-#define TB_MODULE_ABI_MINOR 3           /* grows as fields are appended */
+#define TB_MODULE_ABI_MINOR 4           /* grows as fields are appended */
 #define TB_MODULE_ABI       (TB_MODULE_ABI_MAJOR << 16 | TB_MODULE_ABI_MINOR)
 
 struct tb_learn;   /* a captured session being learned; opaque */
@@ -213,6 +213,13 @@ struct tb_host {
      * points to must then be complete when it is cut, but for what only its response tells; that is
      * there when the target's response is given. Any learn hook. */
     bool (*learn_live)(struct tb_learn *l);
+
+    /* --- memory, appended in minor 4 ----------------------------------------------------- */
+
+    /* realloc() that counts for tcpcopy's -m: for what grows with a live session. `bytes` 0 frees
+     * `old`, and NULL is the answer; NULL, too, when memory is out. What has come from here goes
+     * back here. Any hook. */
+    void *(*memory)(void *old, size_t bytes);
 };
 
 struct tb_module {

@@ -166,6 +166,13 @@ static const char *sysctl_of(const struct tb_path *p)
                                                  : "net.ipv6.conf.all.forwarding";
 }
 
+/* Does the assistant, seen to or not, send on what it must swallow? An answer for one live client
+ * that is swallowed tells nothing of others. */
+static bool is_forwarding(const struct tb_path *p, const struct sightings *s)
+{
+    return s->forwarded || s->redirected || s->unreachable || (p->live && s->forwarding);
+}
+
 static void explain_forwarding(const struct tb_path *p, const struct sightings *s,
                                struct tb_findings *list)
 {
@@ -186,6 +193,12 @@ static void explain_forwarding(const struct tb_path *p, const struct sightings *
                             "the assistant %s sends ICMP redirects about the client addresses: it "
                             "forwards instead of swallowing, and tells the target a way past it; "
                             "%s must be 0 there",
+                            a->text, sysctl_of(p));
+    else if (p->live && !s->unreachable)
+        f = tb_findings_add(list, TB_FINDING_WRONG,
+                            "the assistant %s forwards (%s is 1): live clients could get what the "
+                            "target answers to their copies; intercept is to be started again "
+                            "behind the line below",
                             a->text, sysctl_of(p));
     else
         f = tb_findings_add(list, TB_FINDING_WRONG,
@@ -329,8 +342,7 @@ bool tb_path_explain_three(const struct tb_path *p, struct tb_findings *list)
     struct sightings s = collect(p);
     char where[TB_ADDR_TEXT];
 
-    if (s.forwarded || s.redirected || s.unreachable ||
-        (p->probe->answer == TB_PROBE_KILLED && s.forwarding)) {
+    if (is_forwarding(p, &s) || (p->probe->answer == TB_PROBE_KILLED && s.forwarding)) {
         explain_forwarding(p, &s, list);
         return true;
     }
@@ -362,9 +374,9 @@ void tb_path_explain_extras(const struct tb_path *p, struct tb_findings *list)
 {
     struct sightings s = collect(p);
 
-    if (s.forwarded || s.redirected || s.unreachable) {
+    if (is_forwarding(p, &s)) {
         explain_forwarding(p, &s, list);
-    } else if (s.forwarding) {
+    } else if (s.forwarding && !p->live) {
         struct tb_finding *f = tb_findings_add(
             list, TB_FINDING_NOTE,
             "the assistant %s forwards packets (%s is 1), though none for the client addresses "

@@ -3,6 +3,7 @@
 #include "engine/modules.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,6 +256,27 @@ static void host_fail_reason(struct tb_session *s, const char *reason)
         snprintf(st->reasons[st->reason_count++], sizeof st->reasons[0], "%s", reason);
 }
 
+/* By thread: hooks of a worker's live sessions are called from its own, and forget_request() does
+ * not say whose request it was. */
+static _Thread_local int64_t memory_bytes;
+
+static void *host_memory(void *old, size_t bytes)
+{
+    int64_t before = (int64_t) malloc_usable_size(old);
+    void *p = bytes ? realloc(old, bytes) : NULL;
+
+    if (bytes == 0)
+        free(old);
+    if (p || bytes == 0)
+        memory_bytes += (int64_t) malloc_usable_size(p) - before;
+    return p;
+}
+
+uint64_t tb_host_memory_bytes(void)
+{
+    return memory_bytes > 0 ? (uint64_t) memory_bytes : 0;
+}
+
 void tb_host_play_functions(struct tb_host *h)
 {
     h->count = host_count;
@@ -283,4 +305,5 @@ void tb_host_play_functions(struct tb_host *h)
     h->send_request = host_send_request;
     h->keep_busy = host_keep_busy;
     h->no_timeout = host_no_timeout;
+    h->memory = host_memory;
 }

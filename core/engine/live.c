@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/siphash.h"
 #include "engine/live_pair.h"
+#include "engine/modules.h"
 #include "engine/worker.h"
 #include "io/backends.h"
 #include "trace/fragment.h"
@@ -38,8 +39,7 @@ struct tb_live {
     uint32_t oldest, newest; /* taken slots in the order of their beginning */
     uint64_t begin_us;
     uint64_t look_us;
-    uint64_t leaving_bytes; /* of sessions given up in this turn */
-    uint32_t admitted;      /* share of new sessions that max_cpu allows, of 10000 */
+    uint32_t admitted; /* share of new sessions that max_cpu allows, of 10000 */
     bool is_over;
 };
 
@@ -366,8 +366,6 @@ void tb_live_retire(struct tb_live *l, struct tb_user *u)
     unlink_sibling(l, slot);
     unlink_slot(l, slot);
     lu->is_taken = false;
-    l->leaving_bytes -= lu->leaving_bytes;
-    lu->leaving_bytes = 0;
     lu->script = &l->nobody[s->transfer];
     u->sent = NULL;
     give_slot(l, slot);
@@ -446,9 +444,17 @@ void tb_live_trim(struct tb_live *l, struct tb_user *u)
 
 static uint64_t memory_in_use(const struct tb_live *l)
 {
-    return l->flows.drafting.bytes_in_use + l->flows.pool.in_use * sizeof(struct tb_flow) +
-           l->w->held.in_use * sizeof(struct tb_held) + l->flows.reassembly.held_server_bytes +
-           l->flows.reassembly.held_client_bytes;
+    const struct tb_worker *w = l->w;
+    const struct tb_pool *pools[] = {
+        &l->flows.pool, &w->held,      &w->pendings,   &w->module_busy,
+        &w->tcp.busy,   &w->tcp.spans, &w->tcp.copies, &w->tcp.blocks,
+    };
+    uint64_t sum = l->flows.drafting.bytes_in_use + l->flows.reassembly.held_server_bytes +
+                   l->flows.reassembly.held_client_bytes + tb_host_memory_bytes();
+
+    for (unsigned i = 0; i < sizeof pools / sizeof *pools; i++)
+        sum += pools[i]->in_use * pools[i]->object_bytes;
+    return sum;
 }
 
 /* Has it something that the target has not got yet? */
@@ -460,34 +466,32 @@ static bool is_unplayed(const struct tb_worker *w, const struct tb_user *u)
            (u->sent ? tb_script_next(u->sent) : tb_script_first(s)) != NULL;
 }
 
+/* All that the session has is given back at once, unless another replica plays it, too. */
 static void give_up(struct tb_live *l, uint32_t slot)
 {
-    struct tb_live_user *lu = &l->users[slot];
-    uint64_t bytes = lu->script->client_bytes;
+    struct tb_user *u = user_at(l, slot);
 
-    lu->leaving_bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t) bytes;
-    l->leaving_bytes += lu->leaving_bytes;
     l->w->stats.live.shed_memory++;
-    tb_verdict_set(l->w, user_at(l, slot), TB_VERDICT_SHED);
+    tb_verdict_set(l->w, u, TB_VERDICT_SHED);
+    if (u->due_us != TB_NEVER)
+        return;
+    tb_tcp_release(&l->w->tcp, &u->tcp);
+    tb_live_retire(l, u);
 }
 
-/* Give up the oldest sessions that are not played up to now; then the oldest of all. What they have
- * is given back when the turn ends. */
+/* Give up the oldest sessions that are not played up to now; then the oldest of all. */
 static void keep_memory(struct tb_live *l)
 {
-    uint64_t most = l->config->memory_bytes + l->leaving_bytes;
-
     for (unsigned pass = 0; pass < 2; pass++) {
         uint32_t slot = l->oldest, next;
         for (unsigned n = 0; n < SHED_MAX && slot != TB_LIVE_NOBODY; slot = next) {
             struct tb_user *u = user_at(l, slot);
-            if (memory_in_use(l) <= most)
+            if (memory_in_use(l) <= l->config->memory_bytes)
                 return;
             next = l->users[slot].newer;
             if (u->phase == TB_PHASE_IDLE || (pass == 0 && !is_unplayed(l->w, u)))
                 continue;
             give_up(l, slot);
-            most = l->config->memory_bytes + l->leaving_bytes;
             n++;
         }
     }
@@ -560,7 +564,7 @@ static void take_packet(struct tb_live *l, const struct tb_tapped *p)
     if (!is_mine(l, &seg))
         return;
     tb_flows_segment(&l->flows, &seg, p->time_us);
-    if (memory_in_use(l) > l->config->memory_bytes + l->leaving_bytes)
+    if (memory_in_use(l) > l->config->memory_bytes)
         keep_memory(l);
 }
 

@@ -76,7 +76,6 @@ struct tb_live_user {
     uint32_t older, newer;         /* sessions in the order of their beginning */
     uint64_t freed_us;             /* when it became nobody's */
     uint64_t trimmed_at;           /* client bytes when its script was last trimmed */
-    uint32_t leaving_bytes;        /* given up: what its end will give back, about */
     uint8_t client;                /* which endpoint of the key */
     uint8_t module;                /* of the script, when it was last looked at */
     bool is_listed;                /* `key` is in the table */

@@ -55,6 +55,8 @@ struct tb_learner tb_modules_learner(struct tb_modules *m);
 
 /* Host functions for playing (host.c). */
 void tb_host_play_functions(struct tb_host *host);
+/* What modules hold by tb_host.memory() in this thread. */
+uint64_t tb_host_memory_bytes(void);
 
 /* Names of the modules that sessions of the trace use, "http" or "generic,http", into `buf`. */
 void tb_modules_used(const struct tb_modules *m, const struct tb_trace *t, char *buf, size_t len);

@@ -98,7 +98,7 @@ int tb_relay_hello_get(const uint8_t *data, size_t len, struct tb_relay_hello *o
 /* --- WELCOME, REFUSED, BYE -------------------------------------------------------------------- */
 
 enum {
-    TB_RELAY_FORWARDS_V4 = 1, /* net.ipv4.ip_forward is on: packets are not swallowed */
+    TB_RELAY_FORWARDS_V4 = 1, /* its devices forward: packets are not swallowed */
     TB_RELAY_FORWARDS_V6 = 2,
     TB_RELAY_OFFLOADS = 4 /* a captured device merges packets (GRO or LRO) */
 };

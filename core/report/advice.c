@@ -145,14 +145,15 @@ static void advise_live(struct tb_advice *a, const struct tb_stats *s)
 {
     const struct tb_live_stats *live = &s->live;
 
+    uint64_t holes = s->verdicts[TB_VERDICT_CAPTURE_HOLE];
+
     if (live->drops)
         add(a, "%s lost before they were read: a larger -B, more --workers, or a smaller -r",
             tb_text_number(live->drops, "live packet").s);
-    if (s->verdicts[TB_VERDICT_CAPTURE_HOLE] && !live->drops)
-        add(a,
-            "%s ended where packets were missed, but not lost here: both directions must pass "
-            "this host whole",
-            tb_text_number(s->verdicts[TB_VERDICT_CAPTURE_HOLE], "session").s);
+    if (holes)
+        add(a, "%s ended where packets were missed%s: copied again when their clients connect anew",
+            tb_text_number(holes, "session").s,
+            live->drops ? "" : ", but not lost here (do both directions pass this host whole?)");
     if (live->shed_memory)
         add(a, "%s given up at the limit of -m: raise it, or take fewer with -r",
             tb_text_number(live->shed_memory, "session").s);

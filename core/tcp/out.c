@@ -455,6 +455,19 @@ static void arm_retransmission(struct tb_tcp_env *env, struct tb_tcp *c,
     c->rtx_at = tb_tcp_tick_in(env, rto);
 }
 
+/* Since the first repeated ACK what limited transmit has sent, two segments at most, does not count
+ * (RFC 5681 §3.2), nor what recovery's inflated window has; what was acknowledged does. */
+static void note_flight(const struct tb_tcp *c, struct tb_tcp_busy *b)
+{
+    uint64_t now = b->snd_max - c->snd_una;
+    uint64_t least = now > 2u * c->mss ? now - 2u * c->mss : 0;
+
+    if (b->dupacks == 0 || b->flight > now)
+        b->flight = now;
+    else if (b->flight < least && !(c->flags & TB_TCP_RECOVERY))
+        b->flight = least;
+}
+
 void tb_tcp_output(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_path *path,
                    const struct tb_tcp_syn *syn)
 {
@@ -471,8 +484,7 @@ void tb_tcp_output(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp
         if (c->flags & TB_TCP_RTX_FIRST)
             send_first(env, c, b, path);
         send_by_sack(env, c, b, path);
-        if (b->dupacks == 0)
-            b->flight = b->snd_max - c->snd_una;
+        note_flight(c, b);
         if (c->flags & TB_TCP_PROBE)
             send_probe(env, c, path);
         arm_retransmission(env, c, b);

@@ -2,7 +2,6 @@
 /* See command.h. */
 #include "command.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { FLAG_PARAMETER_COUNT = 0x08, LONG_DATA_BITS = 64 };
@@ -148,7 +147,7 @@ static uint16_t take_slot(struct tb_mysql_prepared_set *set)
         return TB_MYSQL_NO_SLOT;
     if (i == set->count) {
         size_t count = set->count ? 2 * set->count : 8;
-        struct tb_mysql_prepared *more = realloc(set->slot, count * sizeof *more);
+        struct tb_mysql_prepared *more = tb_mysql_memory(set->slot, count * sizeof *more);
         if (!more)
             return TB_MYSQL_NO_SLOT;
         memset(more + set->count, 0, (count - set->count) * sizeof *more);
@@ -193,7 +192,7 @@ void tb_mysql_prepared_clear(struct tb_mysql_prepared_set *set)
 {
     for (size_t i = 0; i < set->count; i++)
         tb_mysql_command_unref(set->slot[i].prepare);
-    free(set->slot);
+    tb_mysql_free(set->slot);
     *set = (struct tb_mysql_prepared_set){0};
 }
 
@@ -209,7 +208,7 @@ static int replace(struct tb_mysql_command *c, const void *payload, size_t len)
         tb_mysql_out_fini(&out);
         return -1;
     }
-    free(c->own);
+    tb_mysql_free(c->own);
     c->own = out.data;
     c->own_len = out.len;
     return 0;

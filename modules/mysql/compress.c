@@ -55,7 +55,7 @@ size_t tb_mysql_inflate(struct tb_mysql_inflater *inf, const uint8_t *data, size
     inf->plain.len = 0;
     *whole = unpack(inf, inf->frame.data + FRAME_HEADER, packed, size);
     *bad = !*whole || inf->frame.failed;
-    inf->frame.len = 0;
+    tb_mysql_out_empty(&inf->frame);
     return used;
 }
 

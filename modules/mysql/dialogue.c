@@ -6,7 +6,6 @@
 #include "mysql.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -34,7 +33,7 @@ static struct tb_mysql_dialogue *dialogue_of(struct tb_session *s)
     struct tb_mysql_busy *busy = host()->busy_state(s);
 
     if (busy && !busy->dialogue)
-        busy->dialogue = calloc(1, sizeof *busy->dialogue);
+        busy->dialogue = tb_mysql_new(sizeof *busy->dialogue);
     return busy ? busy->dialogue : NULL;
 }
 
@@ -42,7 +41,7 @@ void tb_mysql_dialogue_free(struct tb_mysql_dialogue *d)
 {
     if (d)
         tb_mysql_out_fini(&d->payload);
-    free(d);
+    tb_mysql_free(d);
 }
 
 static void end_dialogue(struct tb_session *s)

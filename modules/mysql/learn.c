@@ -12,10 +12,9 @@
 #include "compress.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { ER_ACCESS_DENIED = 1045, PAYLOAD_KEPT = 64 << 10 /* room for the next command */ };
+enum { ER_ACCESS_DENIED = 1045 };
 
 struct learner {
     struct tb_mysql_plan *plan;
@@ -66,12 +65,12 @@ static bool push(struct learner *s, struct tb_mysql_command *c)
 {
     if (s->count == s->room) {
         size_t room = s->room ? 2 * s->room : 8;
-        struct tb_mysql_command **more = malloc(room * sizeof(struct tb_mysql_command *));
+        struct tb_mysql_command **more = tb_mysql_new(room * sizeof(struct tb_mysql_command *));
         if (!more)
             return false;
         for (size_t i = 0; i < s->count; i++)
             more[i] = s->pending[(s->first + i) % s->room];
-        free(s->pending);
+        tb_mysql_free(s->pending);
         s->pending = more;
         s->first = 0;
         s->room = room;
@@ -117,7 +116,7 @@ static bool read_login(struct learner *s, struct tb_learn *l, struct tb_mysql_co
 {
     int rc = -1;
 
-    c->login = calloc(1, sizeof *c->login);
+    c->login = tb_mysql_new(sizeof *c->login);
     if (!c->login)
         rc = -1;
     else if (c->code == TB_COM_LOGIN)
@@ -224,9 +223,7 @@ static void take_payload(struct learner *s, struct tb_learn *l)
         take_command(s, l);
     else if (s->payload.len > 1 || (s->payload.len == 1 && s->payload.data[0] != 0))
         s->dialogue->login->has_secret = true;
-    s->payload.len = 0;
-    if (s->payload.room > PAYLOAD_KEPT)
-        tb_mysql_out_fini(&s->payload);
+    tb_mysql_out_empty(&s->payload);
 }
 
 /* Data of a local file goes on to an empty packet. */
@@ -374,7 +371,7 @@ static void answered(struct learner *s, struct tb_learn *l, struct tb_mysql_comm
     c->expected = s->answer.outcome;
     c->flags |= TB_COMMAND_KNOWN;
     if (c->expected.params > 0 && !s->plan->is_live) { /* text has nowhere to put them */
-        free(c->query);
+        tb_mysql_free(c->query);
         c->query = NULL;
     }
     if (c->code == TB_COM_STMT_PREPARE)
@@ -442,6 +439,7 @@ static size_t read_compressed(struct learner *s, struct tb_learn *l, enum tb_dir
         s->in_frame = false;
     for (size_t at = 0; at < inf->plain.len && !s->over && !(dir && s->lost);)
         at += read_plain(s, l, dir, inf->plain.data + at, inf->plain.len - at);
+    tb_mysql_out_empty(&inf->plain);
     if (dir == TB_CLIENT_BYTES && s->in_frame && !s->infile) { /* the server drops the rest */
         s->client = (struct tb_mysql_packets){0};
         s->payload.len = 0;
@@ -459,7 +457,7 @@ static void server_gap(struct learner *s, struct tb_learn *l, uint64_t len)
 
 void *tb_mysql_learn_begin(struct tb_learn *l)
 {
-    struct learner *s = calloc(1, sizeof *s);
+    struct learner *s = tb_mysql_new(sizeof *s);
 
     if (s)
         s->plan = tb_mysql_plan_new(host()->learn_live(l));
@@ -467,7 +465,7 @@ void *tb_mysql_learn_begin(struct tb_learn *l)
         host()->learn_session_note(l, (uint64_t) (uintptr_t) s->plan);
         return s;
     }
-    free(s);
+    tb_mysql_free(s);
     host()->learn_reject(l, "memory");
     return NULL;
 }
@@ -537,6 +535,6 @@ void tb_mysql_learn_end(struct tb_learn *l, void *state, bool used)
     tb_mysql_inflate_fini(&s->inflater[1]);
     tb_mysql_out_fini(&s->payload);
     tb_mysql_out_fini(&s->server_payload);
-    free(s->pending);
-    free(s);
+    tb_mysql_free(s->pending);
+    tb_mysql_free(s);
 }

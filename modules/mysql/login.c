@@ -2,7 +2,6 @@
 /* See login.h. */
 #include "login.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -64,7 +63,7 @@ int tb_mysql_greeting_parse(const uint8_t *payload, size_t len, struct tb_mysql_
 
 static char *copy_text(const char *text, size_t len)
 {
-    char *copy = malloc(len + 1);
+    char *copy = tb_mysql_memory(NULL, len + 1);
 
     if (copy) {
         memcpy(copy, text, len);
@@ -101,7 +100,7 @@ static int take_attributes(struct tb_mysql_in *in, struct tb_mysql_login *out)
 
     if (!list || len == 0)
         return 0;
-    out->attributes = malloc(len);
+    out->attributes = tb_mysql_memory(NULL, len);
     if (!out->attributes)
         return -1;
     memcpy(out->attributes, list, len);
@@ -169,9 +168,9 @@ void tb_mysql_login_free(struct tb_mysql_login *login)
 {
     if (!login)
         return;
-    free(login->user);
-    free(login->schema);
-    free(login->attributes);
+    tb_mysql_free(login->user);
+    tb_mysql_free(login->schema);
+    tb_mysql_free(login->attributes);
 }
 
 uint32_t tb_mysql_capabilities_kept(uint32_t client, uint32_t server)

@@ -7,10 +7,37 @@
 #include "mysql.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 struct tb_mysql_config tb_mysql_config;
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+void *tb_mysql_memory(void *old, size_t bytes)
+{
+    const struct tb_host *host = tb_mysql_config.host;
+
+    return host ? host->memory(old, bytes) : realloc(old, bytes); /* parsers alone, in tests */
+}
+
+void *tb_mysql_new(size_t bytes)
+{
+    void *p = tb_mysql_memory(NULL, bytes);
+
+    return p ? memset(p, 0, bytes) : NULL;
+}
+
+void tb_mysql_free(void *p)
+{
+    if (p && tb_mysql_config.host)
+        tb_mysql_config.host->memory(p, 0);
+    else
+        free(p);
+}
+
+/* --- names and passwords ---------------------------------------------------------------------- */
 
 const char *tb_mysql_mapped(const json_t *map, const char *name)
 {

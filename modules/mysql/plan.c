@@ -7,13 +7,11 @@
  */
 #include "mysql.h"
 
-#include <stdlib.h>
-
 static struct tb_mysql_plan *plans; /* of files, which one thread learns */
 
 struct tb_mysql_plan *tb_mysql_plan_new(bool is_live)
 {
-    struct tb_mysql_plan *plan = calloc(1, sizeof *plan);
+    struct tb_mysql_plan *plan = tb_mysql_new(sizeof *plan);
 
     if (!plan)
         return NULL;
@@ -26,7 +24,7 @@ struct tb_mysql_plan *tb_mysql_plan_new(bool is_live)
 
 struct tb_mysql_command *tb_mysql_plan_add(struct tb_mysql_plan *plan, unsigned code)
 {
-    struct tb_mysql_command *c = calloc(1, sizeof *c);
+    struct tb_mysql_command *c = tb_mysql_new(sizeof *c);
     struct tb_mysql_link *last = plan->commands.prev;
 
     if (!c)
@@ -50,10 +48,10 @@ void tb_mysql_command_unref(struct tb_mysql_command *c)
     while (c && --c->refs == 0) {
         struct tb_mysql_command *prepare = c->prepare;
         tb_mysql_login_free(c->login);
-        free(c->login);
-        free(c->own);
-        free(c->query);
-        free(c);
+        tb_mysql_free(c->login);
+        tb_mysql_free(c->own);
+        tb_mysql_free(c->query);
+        tb_mysql_free(c);
         c = prepare;
     }
 }
@@ -77,7 +75,7 @@ static void free_plan(struct tb_mysql_plan *plan)
 {
     while (plan->commands.next != &plan->commands)
         drop_command((struct tb_mysql_command *) plan->commands.next);
-    free(plan);
+    tb_mysql_free(plan);
 }
 
 void tb_mysql_forget_session(uint64_t note)

@@ -7,7 +7,6 @@
 #include "mysql.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { ER_UNSUPPORTED_PS = 1295 };
@@ -52,7 +51,7 @@ int64_t tb_mysql_session_end(struct tb_session *s, enum tb_verdict verdict)
 {
     struct tb_mysql_session *session = host()->session_state(s);
 
-    free(session->more);
+    tb_mysql_free(session->more);
     session->more = NULL;
     session->more_count = 0;
     return -1;
@@ -84,7 +83,7 @@ static int set_id(struct tb_mysql_session *session, uint16_t slot, uint32_t id)
     uint32_t i = slot - TB_MYSQL_SLOTS;
     if (i >= session->more_count) {
         uint32_t count = 2 * i + 32;
-        uint32_t *more = realloc(session->more, count * sizeof *more);
+        uint32_t *more = tb_mysql_memory(session->more, count * sizeof *more);
         if (!more)
             return -1;
         memset(more + session->more_count, 0, (count - session->more_count) * sizeof *more);

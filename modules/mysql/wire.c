@@ -2,8 +2,9 @@
 /* See wire.h. */
 #include "wire.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+enum { ROOM_KEPT = 64 << 10 };
 
 const uint8_t *tb_mysql_in_bytes(struct tb_mysql_in *in, uint64_t n)
 {
@@ -75,7 +76,7 @@ static uint8_t *more(struct tb_mysql_out *out, size_t len)
         size_t room = out->room ? out->room * 2 : 128;
         while (room < out->len + len)
             room *= 2;
-        uint8_t *data = realloc(out->data, room);
+        uint8_t *data = tb_mysql_memory(out->data, room);
         if (!data) {
             out->failed = true;
             return NULL;
@@ -145,8 +146,15 @@ void tb_mysql_out_packets(struct tb_mysql_out *out, uint8_t seq, const void *pay
     } while (n == TB_MYSQL_PACKET_MAX);
 }
 
+void tb_mysql_out_empty(struct tb_mysql_out *out)
+{
+    out->len = 0;
+    if (out->room > ROOM_KEPT)
+        tb_mysql_out_fini(out);
+}
+
 void tb_mysql_out_fini(struct tb_mysql_out *out)
 {
-    free(out->data);
+    tb_mysql_free(out->data);
     *out = (struct tb_mysql_out){0};
 }

@@ -73,6 +73,14 @@ enum { TB_COM_KINDS = 0x102 };
 enum { TB_MYSQL_OK = 0x00, TB_MYSQL_INFILE = 0xfb, TB_MYSQL_EOF = 0xfe, TB_MYSQL_ERR = 0xff };
 enum { TB_MYSQL_MORE_RESULTS = 0x08, TB_MYSQL_CURSOR_OPEN = 0x40 };
 
+/* --- memory ----------------------------------------------------------------------------------- */
+
+/* realloc() and calloc() of what counts for the host (tb_host.memory), and what frees it. NULL is
+ * fine to free. mysql.c. */
+void *tb_mysql_memory(void *old, size_t bytes);
+void *tb_mysql_new(size_t bytes);
+void tb_mysql_free(void *p);
+
 /* --- reading --------------------------------------------------------------------------------- */
 
 struct tb_mysql_in {
@@ -117,6 +125,8 @@ void tb_mysql_out_zeros(struct tb_mysql_out *out, size_t len);
 void tb_mysql_out_text(struct tb_mysql_out *out, const char *text, size_t len);
 /* A payload as packets, the first with number `seq`. */
 void tb_mysql_out_packets(struct tb_mysql_out *out, uint8_t seq, const void *payload, size_t len);
+/* Empty it; what is more than room for usual packets goes back. */
+void tb_mysql_out_empty(struct tb_mysql_out *out);
 void tb_mysql_out_fini(struct tb_mysql_out *out);
 
 #endif

@@ -121,6 +121,14 @@ static void latency_free(struct tb_latency *l)
 {
 }
 
+static void *memory(void *old, size_t bytes)
+{
+    if (bytes)
+        return realloc(old, bytes);
+    free(old);
+    return NULL;
+}
+
 static const struct tb_host host = {
     .abi = TB_MODULE_ABI,
     .size = sizeof host,
@@ -146,6 +154,7 @@ static const struct tb_host host = {
     .awaited_sent_us = now_us,
     .latency_new = latency_new,
     .latency_free = latency_free,
+    .memory = memory,
 };
 
 /* --- both directions -------------------------------------------------------------------------- */

@@ -146,6 +146,7 @@ class MariaDB(Server):
                 raise Unavailable("needs the program " + tool)
         run("mariadb-install-db", "--no-defaults", "--user=root",
             "--datadir=%s" % (self.dir / "data"), "--auth-root-authentication-method=normal",
+            "--tmpdir=%s" % self.dir,       # two at once in one folder remove each other's tables
             "--skip-test-db")
 
     def argv(self):

@@ -73,6 +73,15 @@ void cwnd_forget(struct conn *c)
     c->cwnd = CWND_UNKNOWN;
 }
 
+/* Since the first duplicate ACK it counts without what limited transmit may have sent. */
+static void note_flight(struct conn *c, uint64_t now)
+{
+    if (c->dupacks == 0)
+        c->flight_bytes = now;
+    else if (c->flight_bytes + 2u * c->mss < now)
+        c->flight_bytes = now - 2u * c->mss;
+}
+
 /* Beyond it: what limited transmit may send (RFC 3042), and a FIN. */
 void cwnd_check(struct conn *c, uint64_t to)
 {
@@ -81,12 +90,12 @@ void cwnd_check(struct conn *c, uint64_t to)
     if (!c->halved_upto && to - c->una > c->cwnd + 2u * c->mss + 1)
         sim_fail(c->s, c, "%llu bytes in flight, the congestion window is at most %llu",
                  (unsigned long long) (to - c->una), (unsigned long long) c->cwnd);
-    if (c->dupacks == 0)
-        c->flight_bytes = (c->max > to ? c->max : to) - c->una;
+    note_flight(c, (c->max > to ? c->max : to) - c->una);
 }
 
 void cwnd_turn_over(struct conn *c)
 {
-    if (c->dupacks == 0)
+    if (c->flight_bytes > c->max - c->una)
         c->flight_bytes = c->max - c->una;
+    note_flight(c, c->max - c->una);
 }

@@ -399,7 +399,7 @@ static void judge_linger(struct sim *s)
     for (const struct conn *c = s->conns; c; c = c->older)
         last_us = latest(last_us, c->end_us);
     for (const struct conn *c = s->conns; c; c = c->older) {
-        bool both = c->fin && c->fin_sent && c->una == c->max;
+        bool both = c->fin && !c->fuzzy && c->fin_sent && c->una == c->max;
         bool by_then = (both && latest(c->fin_us, c->last_ack_us) <= last_us) ||
                        (c->rst && c->rst_us <= last_us) ||
                        (c->rst_sent && c->rst_sent_us <= last_us);

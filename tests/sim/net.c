@@ -155,6 +155,8 @@ static uint32_t io_recv(struct tb_io *io, struct tb_packet *packets, uint32_t ma
     }
     if (!m->first)
         m->end = &m->first;
+    if (n == max)
+        m->sim->behind_us = m->sim->now_us;
     io->counters.received += n;
     return n;
 }

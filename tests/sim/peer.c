@@ -381,7 +381,8 @@ static void input_syn(struct sim *s, struct slot *slot, struct peer *p, const st
     bool both_closed =
         p && p->state == PEER_OPEN && p->has_fin && p->fin_queued && p->una == peer_end(p);
     const struct conn *before = slot->conn->before;
-    bool natural = before && before->peer == p && s->plan.generations == 1;
+    bool natural = before && before->peer == p && s->plan.generations == 1 &&
+                   g->seq == slot->conn->iss; /* else a belated one of an older play */
     if (both_closed && natural && !is_newer(p, g))
         sim_fail(s, slot->conn, "server in TIME-WAIT: a SYN that is not newer");
     if (p && p->state != PEER_CLOSED && !both_closed) {

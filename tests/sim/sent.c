@@ -10,6 +10,7 @@ enum {
     RTO_LEAST_US = 200000,
     RTO_MOST_US = 60000000,
     SLACK_US = 1000,
+    TICK_US = 64,
     BEHIND_US = 10000 /* timers wait that long while received packets wait unread */
 };
 
@@ -112,6 +113,7 @@ static void sent_syn(struct conn *c, const struct seg *g)
 {
     uint64_t now = c->s->now_us, gap = now - c->syn_us,
              due = (uint64_t) RTO_FIRST_US << c->syns >> 1;
+    bool is_late = gap > due + SLACK_US && now > c->s->behind_us + BEHIND_US + SLACK_US;
 
     if (c->open || c->refused || c->rst_sent || g->len || (g->flags & TB_TCP_ACK))
         sim_fail(c->s, c, "a SYN out of place");
@@ -120,7 +122,7 @@ static void sent_syn(struct conn *c, const struct seg *g)
         c->iss = g->seq;
     else if (g->seq != c->iss)
         sim_fail(c->s, c, "a SYN again with another number");
-    else if (!c->recovers && (gap + SLACK_US < due || gap > due + SLACK_US) && due <= RTO_MOST_US)
+    else if (!c->recovers && (gap + SLACK_US < due || is_late) && due <= RTO_MOST_US)
         sim_fail(c->s, c, "SYN %u again after %llu us", c->syns, (unsigned long long) gap);
     if (c->syns == 0 && now != c->start_us)
         sim_fail(c->s, c, "the SYN is late");
@@ -205,13 +207,34 @@ static const struct sim_request *request_before(const struct conn *c, uint32_t i
     return q;
 }
 
+static uint64_t think_us(const struct conn *c, uint32_t i)
+{
+    double speed = c->s->pacing_input.accelerate;
+
+    return speed > 0 ? (uint64_t) ((double) c->t->req[i].r.think_us / speed) : 0;
+}
+
+/* Where the bytes end that are queued in the same turn as request `i`, which is due at `due_us`:
+ * too many of them for a small window wait together (RFC 9293 §3.8.6.2.1). */
+static uint64_t end_queued_with(const struct conn *c, uint32_t i, uint64_t due_us)
+{
+    uint64_t at_us = due_us, done_us;
+
+    for (; i + 1 < c->t->count; i++) {
+        request_before(c, i + 1, &done_us);
+        at_us = (done_us > at_us ? done_us : at_us) + think_us(c, i + 1);
+        if (done_us == 0 || at_us > due_us + 2 * TICK_US)
+            break;
+    }
+    return c->t->req[i].wire_to;
+}
+
 /* The first byte of a request goes out: not before it is due, and in clear weather not later. */
 static void check_due(struct conn *c, uint32_t i)
 {
     uint64_t done_us, now = c->s->now_us;
     const struct sim_request *q = request_before(c, i, &done_us);
-    double speed = c->s->pacing_input.accelerate;
-    uint64_t think = speed > 0 ? (uint64_t) ((double) q->r.think_us / speed) : 0;
+    uint64_t think = think_us(c, i);
     bool odd = c->b.fault == FAULT_TWICE || c->b.fault == FAULT_SHORT || c->fin ||
                judge_was_quiet(c) || c->fuzzy || (c->s->config.open_loop && i == 0);
 
@@ -233,7 +256,8 @@ static void check_due(struct conn *c, uint32_t i)
         done_us = c->begun_us[i - 1];
     if (c->t->script.module == MODULE_REWRITER)
         think += 6 * MS;
-    uint64_t room = c->edge - c->una, len = q->wire_to - q->wire_from;
+    uint64_t len = end_queued_with(c, i, done_us + think) - q->wire_from;
+    uint64_t room = c->edge - c->una;
     bool was_free = c->max == c->una && c->edge > c->una && (room >= len || room >= c->mss) &&
                     c->edge_us < done_us + think && c->last_ack_us < done_us + think;
     if (c->s->weather.clean && was_free && now > done_us + think + 400)
@@ -439,8 +463,8 @@ static void sent_rst(struct conn *c, const struct seg *g)
     if (c->rst_sent || c->refused || (g->seq == 0 && c->iss + 1 + (uint32_t) c->max != 0) ||
         (c->recovers && !(g->flags & TB_TCP_ACK) && g->seq == c->recover_seq))
         return; /* of a stray, or of an older connection */
-    if (!c->open && (g->flags & TB_TCP_ACK))
-        return; /* to somebody who calls us */
+    if (c->called_us == c->s->now_us && (g->flags & TB_TCP_ACK) && g->seq == c->iss)
+        return; /* to somebody who calls us; the server, if it has our SYN, does not take it */
     if (!c->open) {
         if (!c->recovers && g->seq != c->iss + 1)
             sim_fail(c->s, c, "a RST at another number than the SYN's");
@@ -464,6 +488,8 @@ void watch_sent(struct sim *s, const uint8_t *data, uint32_t len)
         sim_fail(s, NULL, "sends what is no TCP packet");
         return;
     }
+    if (g.flags & TB_TCP_RST)
+        watch_count_rst(s);
     struct slot *slot = slot_find(s, g.src, g.sport);
     struct conn *c = slot ? slot->conn : NULL;
     if (!c || g.dst != tb_addr_low32(&slot->path.dst) || g.dport != slot->path.dport) {

@@ -69,6 +69,8 @@ bool ranges_add(struct ranges *set, uint64_t from, uint64_t to);
 bool ranges_have(const struct ranges *set, uint64_t from, uint64_t to);
 /* Take off the ranges that `at` has reached; where it gets to. */
 uint64_t ranges_join(struct ranges *set, uint64_t at);
+/* Forget everything below `at`. */
+void ranges_trim(struct ranges *set, uint64_t at);
 
 /* --- story ------------------------------------------------------------------------------------ */
 
@@ -256,9 +258,10 @@ struct sim {
     uint64_t packets_out, retransmitted, bytes_out, bytes_in, packets_in, plays, ended;
     uint64_t verdicts[TB_VERDICT_COUNT];
     uint64_t bad_in;
-    uint64_t stray_us, challenge_us; /* strays and challenge ACKs are counted per second */
-    unsigned strays, challenges;
-    uint64_t epoch_us; /* of the workers' timers: some wrap in the middle of a seed */
+    uint64_t resets_us, challenge_us; /* RSTs, sent or received, and challenge ACKs of a second */
+    unsigned resets, challenges;
+    uint64_t behind_us; /* when a worker last took as many packets as it can at once */
+    uint64_t epoch_us;  /* of the workers' timers: some wrap in the middle of a seed */
 };
 
 /* The seed has failed; only the first words are kept. `c` may be NULL. */
@@ -323,6 +326,8 @@ struct conn *watch_start(struct sim *s, struct tb_worker *w, struct tb_user *u);
 void watch_sent(struct sim *s, const uint8_t *data, uint32_t len);
 void watch_received(struct sim *s, const uint8_t *data, uint32_t len);
 void watch_turn_over(struct sim *s);
+/* Another RST, sent or received. */
+void watch_count_rst(struct sim *s);
 /* The number of the client's next new byte; the offset at which its window ends. */
 uint32_t watch_next_number(const struct conn *c);
 uint64_t watch_window_edge(const struct conn *c);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include "sent.h"
 
-enum { DELAYED_ACK_US = 40000, TICK_US = 64 };
+enum { DELAYED_ACK_US = 40000, TICK_US = 64, RESETS_PER_S = 1000 };
 
 void sim_fail(struct sim *s, const struct conn *c, const char *fmt, ...)
 {
@@ -132,6 +132,22 @@ static bool owes_last_ack(const struct conn *c)
            c->slot->conn == c;
 }
 
+/* Strays that came behind the end of their connection in the very turn look like any segment when
+ * they are received: what was sent has to be counted. */
+void watch_count_rst(struct sim *s)
+{
+    if (s->now_us / SEC != s->resets_us / SEC) {
+        s->resets_us = s->now_us;
+        s->resets = 0;
+    }
+    s->resets++;
+}
+
+static unsigned resets_of_now(const struct sim *s)
+{
+    return s->now_us / SEC == s->resets_us / SEC ? s->resets : 0;
+}
+
 void watch_turn_over(struct sim *s)
 {
     while (s->look) {
@@ -144,7 +160,7 @@ void watch_turn_over(struct sim *s)
             sim_fail(s, c, "nothing sent again at the third duplicate ACK, or a partial one");
         if (c->again_owed && !c->rst_sent && c->slot->conn == c)
             sim_fail(s, c, "a FIN that came again in TIME-WAIT was not acknowledged");
-        if (c->rst_owed && c->slot->conn == c)
+        if (c->rst_owed && c->slot->conn == c && resets_of_now(s) < RESETS_PER_S)
             sim_fail(s, c, "a stray was not answered");
         c->ack_now = c->must_retransmit = c->rst_owed = c->again_owed = false;
         sent_check_window_used(c);
@@ -213,6 +229,8 @@ static void received_before_open(struct conn *c, const struct seg *g)
         c->recovers = true;
         c->recover_seq = g->ack;
     }
+    if ((g->flags & (TB_TCP_SYN | TB_TCP_ACK | TB_TCP_RST)) == TB_TCP_SYN)
+        c->called_us = c->s->now_us;
     if (g->flags & TB_TCP_RST)
         c->refused |= acked;
     else if ((g->flags & TB_TCP_SYN) && acked)
@@ -258,7 +276,7 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     if (now - c->last_ack_us > c->silence_us)
         c->silence_us = now - c->last_ack_us;
     c->una = ack;
-    ranges_join(&c->sacked, ack);
+    ranges_trim(&c->sacked, ack); /* what begins there was thrown away, but not yet taken back */
     take_rtt(c);
     c->last_ack_us = c->base_us = now;
     c->rto_us = 0;
@@ -483,14 +501,7 @@ static void received_open(struct conn *c, const struct seg *g)
 /* A segment of a connection that is over is answered by a RST, as long as there are few. */
 static void note_stray(struct conn *c, const struct seg *g)
 {
-    struct sim *s = c->s;
-
-    if (s->now_us / SEC != s->stray_us / SEC) {
-        s->stray_us = s->now_us;
-        s->strays = 0;
-    }
-    if (s->strays++ > 400 || (g->flags & TB_TCP_RST) ||
-        (c->rst_sent && c->rst_sent_us == s->now_us))
+    if ((g->flags & TB_TCP_RST) || (c->rst_sent && c->rst_sent_us == c->s->now_us))
         return;
     c->rst_owed = true;
     look_at(c);
@@ -514,6 +525,8 @@ void watch_received(struct sim *s, const uint8_t *data, uint32_t len)
         s->bad_in++;
         return;
     }
+    if (g.flags & TB_TCP_RST)
+        watch_count_rst(s);
     struct slot *slot = slot_find(s, g.dst, g.dport);
     struct conn *c = slot ? slot->conn : NULL;
     if (!c)

@@ -38,6 +38,7 @@ struct conn {
     bool open;            /* a SYN-ACK came */
     uint64_t open_us;
     bool refused;
+    uint64_t called_us; /* when a SYN without ACK came before the handshake was over */
     bool ts, sack;
     int snd_scale, rcv_scale;
     uint32_t mss;

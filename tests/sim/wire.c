@@ -260,3 +260,15 @@ uint64_t ranges_join(struct ranges *set, uint64_t at)
     set->n -= gone;
     return at;
 }
+
+void ranges_trim(struct ranges *set, uint64_t at)
+{
+    unsigned gone = 0;
+
+    while (gone < set->n && set->r[gone].to <= at)
+        gone++;
+    memmove(set->r, set->r + gone, (set->n - gone) * sizeof set->r[0]);
+    set->n -= gone;
+    if (set->n > 0 && set->r[0].from < at)
+        set->r[0].from = at;
+}

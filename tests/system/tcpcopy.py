@@ -132,6 +132,22 @@ def no_intercept(l):
     l.ok(rc == 3, "an intercept that is not there: exit status 3", "%s %s" % (rc, p.text()))
 
 
+def forwarding_assistant(l):
+    """What the target answers to copies of real clients would travel on to them."""
+    l.assistant.sysctl("net.ipv4.conf.eth0.forwarding", 1)
+    other = three.intercept(l, port=three.PORT + 1)
+    l.assistant.sysctl("net.ipv4.conf.eth0.forwarding", 0)
+    s = ["-s", "%s:%d" % (four.ASSISTANT, three.PORT + 1), "-x", four.TO]
+    for name, options in (("at the start", []), ("by --check", ["--check"])):
+        run = l.tcpburn(l.online, *s, *options, program="tcpcopy", report=False)
+        l.ok(run.rc == 3 and "net.ipv4.ip_forward" in run.out + run.err,
+             "an assistant that forwards is refused " + name, run.words())
+    run = l.tcpburn(l.online, *s, "-c", RANGE, "--duration", "0.1", program="tcpcopy")
+    l.ok(run.rc == 0, "an assistant that forwards will do for addresses that nobody has",
+         run.words())
+    other.stop()
+
+
 def replicas(l):
     copy = four.Copy(l, "-n", 3)
     with four.Compared(l, copy, "-n 3: everything three times", times=3):
@@ -265,7 +281,8 @@ def main(l):
     l.nginx(l.online, four.PORT)
     l.nginx(l.target, four.PORT)
     intercept = three.intercept(l)
-    four.run_parts(l, tools, ways, made_up_clients, without_intercept, same_machine, no_intercept, replicas, share, local_client, six,
+    four.run_parts(l, tools, ways, made_up_clients, without_intercept, same_machine, no_intercept,
+                   forwarding_assistant, replicas, share, local_client, six,
                    mirrored, two_online_hosts, recorded)
     l.ok(intercept.alive(), "intercept lives", intercept.text())
 

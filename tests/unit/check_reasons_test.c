@@ -429,6 +429,21 @@ static void answer_that_is_sent_on_is_forwarding(void **state)
     expect_first(v, TB_FINDING_WRONG, "forwards the answers to client addresses (through eth1)");
 }
 
+/* Swallowed by something, for the probe's address: others may not be. */
+static void an_assistant_that_forwards_is_wrong_for_live_clients_only(void **state)
+{
+    for (unsigned live = 0; live < 2; live++) {
+        struct view *v = live ? new_live_view() : new_view(TB_PROBE_SILENCE);
+        seen(v, TB_RELAY_SEEN_CAPTURED, "eth0", 1024);
+        v->assistants.item[0].welcome.flags = TB_RELAY_FORWARDS_V4;
+        tb_path_explain_extras(&v->path, &v->list);
+        assert_int_equal(v->list.count, 1);
+        assert_non_null(strstr(v->list.item[0].text, "(net.ipv4.ip_forward is 1)"));
+        assert_int_equal(v->list.item[0].level, live ? TB_FINDING_WRONG : TB_FINDING_NOTE);
+        free(v);
+    }
+}
+
 static void answer_to_this_host_is_a_wrong_route(void **state)
 {
     struct view *v = new_view(TB_PROBE_SILENCE);
@@ -539,6 +554,7 @@ int main(void)
         cmocka_unit_test(answer_that_another_run_got_is_fine),
         cmocka_unit_test(packets_of_other_sessions_are_no_answer),
         cmocka_unit_test(answer_that_is_sent_on_is_forwarding),
+        cmocka_unit_test(an_assistant_that_forwards_is_wrong_for_live_clients_only),
         cmocka_unit_test(answer_to_this_host_is_a_wrong_route),
         cmocka_unit_test(rewritten_source_is_nat_here),
         cmocka_unit_test(refused_segments_after_the_handshake_are_conntrack_here),

@@ -379,6 +379,8 @@ struct notes {
     uint32_t most;               /* requests at a time */
     uint32_t rejects;            /* every so many of the sessions, in the middle; 0: none */
     uint32_t begun;
+    size_t bytes; /* of a note */
+    struct tb_host host;
 };
 
 struct noted {
@@ -387,9 +389,9 @@ struct noted {
     uint32_t count;
 };
 
-static uint64_t *new_note(uint32_t *standing)
+static uint64_t *new_note(struct notes *n, uint32_t *standing)
 {
-    uint64_t *note = malloc(sizeof *note);
+    uint64_t *note = n->host.memory(NULL, n->bytes ? n->bytes : sizeof *note);
 
     assert_non_null(note);
     *note = 0x1234;
@@ -405,7 +407,7 @@ static void *begin_notes(void *ctx, struct tb_draft *d)
     assert_non_null(s);
     s->notes = n;
     s->rejects_after = n->rejects && ++n->begun % n->rejects == 0 ? 2 : 0;
-    tb_draft_set_session_note(d, (uint64_t) (uintptr_t) new_note(&n->sessions));
+    tb_draft_set_session_note(d, (uint64_t) (uintptr_t) new_note(n, &n->sessions));
     return s;
 }
 
@@ -421,7 +423,7 @@ static void take_notes(void *ctx, void *state, struct tb_draft *d, enum tb_dir d
     if (dir != TB_FROM_CLIENT)
         return;
     tb_draft_cut(d, offset + len, TB_REQ_NO_RESPONSE,
-                 (uint64_t) (uintptr_t) new_note(&n->requests));
+                 (uint64_t) (uintptr_t) new_note(n, &n->requests));
     if (n->requests > n->most)
         n->most = n->requests;
     if (++s->count == s->rejects_after)
@@ -441,7 +443,7 @@ static void forget_note(void *ctx, const struct tb_script *s, const struct tb_re
     struct notes *n = ctx;
 
     --*(r ? &n->requests : &n->sessions);
-    free((void *) (uintptr_t) (r ? r->note : s->note));
+    n->host.memory((void *) (uintptr_t) (r ? r->note : s->note), 0);
 }
 
 static enum tb_request_action read_note(struct tb_session *s, const struct tb_request_info *req)
@@ -454,10 +456,23 @@ static enum tb_request_action read_note(struct tb_session *s, const struct tb_re
     return TB_REQUEST_SEND;
 }
 
+static struct tb_learner learner_of(struct notes *n)
+{
+    tb_host_play_functions(&n->host);
+    return (struct tb_learner){n, begin_notes, take_notes, end_notes, forget_note};
+}
+
+static void check_forgotten(const struct notes *n)
+{
+    assert_int_equal(n->requests, 0);
+    assert_int_equal(n->sessions, 0);
+    assert_int_equal(tb_host_memory_bytes(), 0);
+}
+
 static void play_with_notes(const char *capture, struct notes *n, uint32_t replicas,
                             uint64_t lost_at, bool stop)
 {
-    const struct tb_learner learner = {n, begin_notes, take_notes, end_notes, forget_note};
+    const struct tb_learner learner = learner_of(n);
     char path[512];
     struct live *l = prepare(capture_path(capture, path), 0);
 
@@ -471,13 +486,11 @@ static void play_with_notes(const char *capture, struct notes *n, uint32_t repli
         step(l);
     if (!stop) {
         run(l);
-        assert_int_equal(n->requests, 0);
-        assert_int_equal(n->sessions, 0);
+        check_forgotten(n);
     }
     assert_true(l->worker->stats.requests_sent >= 20);
     finish(l, !stop);
-    assert_int_equal(n->requests, 0);
-    assert_int_equal(n->sessions, 0);
+    check_forgotten(n);
 }
 
 static void notes_are_forgotten_when_nobody_plays_them(void **state)
@@ -701,6 +714,26 @@ static void sessions_are_given_up_before_memory_goes_beyond_its_limit(void **sta
     finish(l, true);
 }
 
+static void what_modules_hold_counts_for_the_limit(void **state)
+{
+    enum { NOTE = 4000, LIMIT = 100000 };
+    struct notes n = {.bytes = NOTE};
+    const struct tb_learner learner = learner_of(&n);
+    char path[512];
+    struct live *l = prepare(capture_path("http-keepalive.pcap.gz", path), 0);
+
+    (void) state;
+    l->config.learner = &learner;
+    l->config.memory_bytes = LIMIT;
+    l->server.is_deaf = true;
+    begin(l);
+    run(l);
+    assert_in_range(n.most, LIMIT / NOTE / 2, LIMIT / NOTE);
+    assert_int_equal(l->worker->stats.verdicts[TB_VERDICT_SHED], l->worker->stats.live.shed_memory);
+    finish(l, true);
+    check_forgotten(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -712,6 +745,7 @@ int main(void)
         cmocka_unit_test(what_goes_to_a_target_is_a_session_only_when_recorded),
         cmocka_unit_test(a_target_that_refuses_costs_nothing_but_verdicts),
         cmocka_unit_test(sessions_are_given_up_before_memory_goes_beyond_its_limit),
+        cmocka_unit_test(what_modules_hold_counts_for_the_limit),
         cmocka_unit_test(notes_are_forgotten_when_nobody_plays_them),
         cmocka_unit_test(early_requests_are_forgotten_while_replicas_go_on),
     };

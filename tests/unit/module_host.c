@@ -4,6 +4,7 @@
 #include "module_host.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 
 static const char *counter_names[HOST_COUNTERS];
@@ -231,6 +232,26 @@ static uint64_t host_awaited_sent_us(const struct tb_session *s)
     return s->sent_us;
 }
 
+/* What a module takes, it gives back: checked by host_memory_bytes(). */
+static size_t memory_bytes;
+
+static void *host_memory(void *old, size_t bytes)
+{
+    memory_bytes -= malloc_usable_size(old);
+    void *p = bytes ? realloc(old, bytes) : NULL;
+    if (bytes)
+        assert_non_null(p);
+    else
+        free(old);
+    memory_bytes += malloc_usable_size(p);
+    return p;
+}
+
+size_t host_memory_bytes(void)
+{
+    return memory_bytes;
+}
+
 const struct tb_host test_host = {
     .abi = TB_MODULE_ABI,
     .size = sizeof(struct tb_host),
@@ -270,6 +291,7 @@ const struct tb_host test_host = {
     .no_timeout = host_no_timeout,
     .awaited_sent_us = host_awaited_sent_us,
     .send_kept = host_send,
+    .memory = host_memory,
 };
 
 /* --- for tests -------------------------------------------------------------------------------- */

@@ -66,6 +66,9 @@ int host_configure(const struct tb_module *m, const char *options, char *err, si
 /* The counter of that name, as a handle. */
 int host_counter(const char *name);
 
+/* What modules hold by memory(). */
+size_t host_memory_bytes(void);
+
 /* The learning side: give the module more of a stream; NULL: a hole of `len` bytes. */
 void host_learn(const struct tb_module *m, struct tb_learn *l, void *state, enum tb_direction dir,
                 const void *bytes, size_t len);

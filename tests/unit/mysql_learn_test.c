@@ -607,11 +607,11 @@ static void command_cut_short_is_kept(void **state)
 /* --- live sessions -----------------------------------------------------------------------------
  */
 
-/* What is left when the host forgets it is for the sanitizers to find, and so is what is used then.
- */
+/* What is used when the host has forgotten it is for the sanitizers to find. */
 static void tell_live(void (*tell)(struct told *), unsigned mode)
 {
     struct told *t = calloc(1, sizeof *t);
+    size_t before = host_memory_bytes();
     assert_non_null(t);
     t->mode = mode;
     t->l.live = true;
@@ -623,6 +623,7 @@ static void tell_live(void (*tell)(struct told *), unsigned mode)
     while (t->forgotten < t->l.count)
         mysql->forget_request(t->l.request[t->forgotten++].note);
     mysql->forget_session(t->l.session_note);
+    assert_int_equal(host_memory_bytes(), before);
     free(t);
 }
 
@@ -636,6 +637,24 @@ static void live_sessions_are_forgotten_while_they_go_on(void **state)
     for (unsigned i = 0; i < sizeof sessions / sizeof *sessions; i++)
         for (unsigned mode = 0; mode < 12; mode++)
             tell_live(sessions[i], mode);
+}
+
+/* A statement that compresses well: the script has the few bytes that were captured, the rest is
+ * the module's. */
+static void tell_unanswered(struct told *t)
+{
+    static char text[200001];
+    size_t before = host_memory_bytes();
+
+    memset(text, 'x', sizeof text - 1);
+    logs_in(t, plain | TB_MYSQL_COMPRESS);
+    CLIENT(t, command(s, TB_COM_QUERY, text); compress_frame(s, 0, false));
+    assert_in_range(host_memory_bytes() - before, sizeof text, 4 * sizeof text);
+}
+
+static void what_stands_for_compressed_commands_counts_as_memory(void **state)
+{
+    tell_live(tell_unanswered, 0);
 }
 
 int main(void)
@@ -659,6 +678,7 @@ int main(void)
         cmocka_unit_test(answers_lost_in_a_hole_are_not_compared),
         cmocka_unit_test(command_cut_short_is_kept),
         cmocka_unit_test(live_sessions_are_forgotten_while_they_go_on),
+        cmocka_unit_test(what_stands_for_compressed_commands_counts_as_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
