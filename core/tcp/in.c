@@ -263,15 +263,28 @@ static void duplicate_ack(struct tb_tcp *c, struct tb_tcp_busy *b, bool sacked_m
         enter_recovery(c, b);
 }
 
-/* Take over SACK blocks that make sense; D-SACKs (below snd_una) and nonsense change nothing. */
-static bool take_sack(const struct tb_tcp *c, struct tb_tcp_busy *b, const struct tb_segment *seg)
+/* RFC 2018 §8: an ACK up to bytes that were reported tells that the server has thrown them away.
+ * Then nothing that it reported is sure; what an RTO is repeating begins anew. */
+static void forget_reneged(const struct tb_tcp *c, struct tb_tcp_busy *b, uint64_t ack)
+{
+    if (tb_tcp_ranges_covered(&b->sacked, ack, ack + 1) == 0)
+        return;
+    b->sacked.count = 0;
+    if (!(c->flags & TB_TCP_RECOVERY) && ack < b->recover)
+        b->snd_nxt = ack;
+}
+
+/* Take over SACK blocks that make sense; D-SACKs (up to `floor`, what is acknowledged) and nonsense
+ * change nothing. One that begins there was true once, before the server threw the bytes away. */
+static bool take_sack(const struct tb_tcp *c, struct tb_tcp_busy *b, const struct tb_segment *seg,
+                      int64_t floor)
 {
     uint64_t before = tb_tcp_ranges_covered(&b->sacked, c->snd_una, b->snd_max);
 
     for (unsigned i = 0; i < seg->opt.sack_count; i++) {
         int64_t from = tb_seq_unwrap(seg->opt.sack[i].left, c->iss + 1, c->snd_una);
         int64_t to = tb_seq_unwrap(seg->opt.sack[i].right, c->iss + 1, c->snd_una);
-        if (from < (int64_t) c->snd_una || to <= from || to > (int64_t) b->snd_max)
+        if (from <= floor || to <= from || to > (int64_t) b->snd_max)
             continue;
         tb_tcp_ranges_add(&b->sacked, (uint64_t) from, (uint64_t) to);
     }
@@ -325,8 +338,10 @@ static bool take_ack(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_s
     }
     bool is_new = ack > (int64_t) c->snd_una;
     bool sacked_more = false;
+    if (b && is_new)
+        forget_reneged(c, b, (uint64_t) ack);
     if (b && seg->opt.sack_count && (c->flags & TB_TCP_USES_SACK))
-        sacked_more = take_sack(c, b, seg);
+        sacked_more = take_sack(c, b, seg, is_new ? ack : (int64_t) c->snd_una);
     if (is_new) {
         new_ack(env, c, b, (uint64_t) ack, seg);
         *events |= TB_TCP_EV_ACKED;
@@ -342,6 +357,12 @@ static bool take_ack(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_s
 
 /* --- data
  * ------------------------------------------------------------------------------------------ */
+
+static void ack_later(const struct tb_tcp_env *env, struct tb_tcp *c)
+{
+    if (c->ack_at == 0)
+        c->ack_at = tb_tcp_tick_in(env, DELAYED_ACK_US);
+}
 
 static void deliver(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *data, uint64_t len)
 {
@@ -462,8 +483,8 @@ static void take_data(struct tb_tcp_env *env, struct tb_tcp *c, uint64_t from, c
     /* At least every second full segment (RFC 9293 §3.8.6.3). */
     if (gap_ahead || unacked >= most)
         c->flags |= TB_TCP_ACK_NOW;
-    else if (c->ack_at == 0)
-        c->ack_at = tb_tcp_tick_in(env, DELAYED_ACK_US);
+    else
+        ack_later(env, c);
     deliver(env, c, data, len);
     if (gap_ahead)
         deliver_kept(env, c);
@@ -535,6 +556,18 @@ static bool is_acceptable(const struct tb_tcp_env *env, const struct tb_tcp *c, 
     return from < edge && from + (int64_t) len > nxt;
 }
 
+/* RFC 9293 §3.10.7.4: what cannot be taken is answered with an ACK. An empty segment may itself be
+ * such an answer: two sides that disagree would go on for ever, so that ours waits as a delayed ACK
+ * does. Probes, just below what is expected, ask for one now. */
+static void answer_unacceptable(struct tb_tcp_env *env, struct tb_tcp *c, int64_t from,
+                                uint32_t len)
+{
+    if (len > 0 || from + 1 == (int64_t) c->rcv_nxt)
+        c->flags |= TB_TCP_ACK_NOW;
+    else
+        ack_later(env, c);
+}
+
 static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
                                    const struct tb_segment *seg)
 {
@@ -558,7 +591,7 @@ static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
         if (!seg->opt.has_ts)
             return 0;
         if (tb_seq_lt(seg->opt.tsval, c->ts_recent)) {
-            c->flags |= TB_TCP_ACK_NOW;
+            answer_unacceptable(env, c, from, len);
             return 0;
         }
     }
@@ -571,7 +604,7 @@ static unsigned input_synchronized(struct tb_tcp_env *env, struct tb_tcp *c,
         return 0;
     }
     if (!is_acceptable(env, c, from, len)) {
-        c->flags |= TB_TCP_ACK_NOW;
+        answer_unacceptable(env, c, from, len);
         return 0;
     }
     if (!(seg->flags & TB_TCP_ACK))

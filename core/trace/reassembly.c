@@ -155,7 +155,8 @@ static uint64_t end_of(const struct tb_piece *p)
     return p->offset + p->len;
 }
 
-/* Hold what is not held yet of `p`, from `from` on: the first copy of a byte stays. */
+/* Hold `p` from `from` on. Where segments differ in what they overlap, it is as in Linux's TCP (and
+ * in tshark): the one that begins first has its way. What snaplen cut off gives way to others. */
 static void hold_piece(struct tb_reassembly *r, struct tb_hold *h, enum tb_dir dir,
                        const struct tb_piece *p, uint64_t from)
 {
@@ -172,7 +173,8 @@ static void hold_piece(struct tb_reassembly *r, struct tb_hold *h, enum tb_dir d
             from = end_of(*at);
             continue;
         }
-        uint64_t to = *at && (*at)->offset < end ? (*at)->offset : end;
+        bool gives_way = p->present < p->len && *at && (*at)->offset < end;
+        uint64_t to = gives_way ? (*at)->offset : end;
         if (!insert(r, h, dir, at, p, from, to) || to == end)
             return; /* the last part has taken the end along */
         from = to;

@@ -11,7 +11,8 @@
 #include <stdint.h>
 #include "trace/draft_feed.h"
 
-/* What a segment brings, in stream offsets. Held ones are copies, sorted by offset. */
+/* What a segment brings, in stream offsets. Held ones are copies, sorted by offset; they may
+ * overlap. */
 struct tb_piece {
     struct tb_piece *next;
     uint64_t offset;

@@ -56,6 +56,37 @@ void cwnd_fast_retransmit(struct conn *c)
     c->ssthresh = half_of(c, c->flight_bytes);
     c->halved_upto = c->max;
     c->grown = 0;
+    c->repeated.n = 0;
+    c->forgot_repeated = false;
+}
+
+static uint64_t not_sacked(const struct conn *c, uint64_t from, uint64_t to)
+{
+    uint64_t sum = to - from;
+
+    for (unsigned i = 0; i < c->sacked.n; i++) {
+        uint64_t a = c->sacked.r[i].from > from ? c->sacked.r[i].from : from;
+        uint64_t b = lesser(c->sacked.r[i].to, to);
+        sum -= a < b ? b - a : 0;
+    }
+    return sum;
+}
+
+/* RFC 6675 §5 (C): of what is on its way this is only a part, and that has to fit already. */
+void cwnd_repeat(struct conn *c, uint64_t from, uint64_t to)
+{
+    uint64_t sum = 0;
+
+    if (c->cwnd == CWND_UNKNOWN || !c->halved_upto || !c->sack || c->fuzzy)
+        return;
+    ranges_trim(&c->repeated, c->una);
+    c->forgot_repeated |= !ranges_add(&c->repeated, from, to);
+    for (unsigned i = 0; i < c->repeated.n; i++)
+        sum += not_sacked(c, c->repeated.r[i].from, c->repeated.r[i].to);
+    if (!c->forgot_repeated && sum > c->ssthresh + 2u * c->mss)
+        sim_fail(c->s, c,
+                 "%llu bytes sent again in recovery, the congestion window is at most %llu",
+                 (unsigned long long) sum, (unsigned long long) c->ssthresh);
 }
 
 void cwnd_timeout(struct conn *c, bool is_first)

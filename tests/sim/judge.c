@@ -25,6 +25,16 @@ static unsigned expected_of_short(const struct conn *c)
            (bytes ? bit(TB_VERDICT_COMPLETED) : 0);
 }
 
+/* Would a server whose buffer is filled once in a round trip need more than a quarter of the time?
+ * It may be filled by half. */
+static bool is_window_slow(const struct conn *c)
+{
+    const struct weather *w = &c->s->weather;
+    uint64_t turn_us = 2 * (w->one_way_us + w->jitter_us) + 45 * MS; /* with a delayed ACK */
+
+    return c->t->wire_len / c->b.buffer * turn_us > c->s->config.timeout_us / 4;
+}
+
 static unsigned expected(const struct conn *c)
 {
     bool bytes = c->t->script.module == MODULE_BYTES;
@@ -56,6 +66,10 @@ static unsigned expected(const struct conn *c)
         return bit(TB_VERDICT_COMPLETED) | bit(TB_VERDICT_RESPONSE_TIMEOUT);
     case FAULT_SHORT:
         return expected_of_short(c);
+    case FAULT_NO_READ:
+        if (is_window_slow(c))
+            return bit(TB_VERDICT_COMPLETED) | bit(TB_VERDICT_RESPONSE_TIMEOUT);
+        /* fall through */
     default:
         if (c->b.reneges && !c->s->weather.clean)
             return bit(TB_VERDICT_COMPLETED) | bit(TB_VERDICT_RESPONSE_TIMEOUT);

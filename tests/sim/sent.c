@@ -297,8 +297,26 @@ static void check_bytes(struct conn *c, const struct seg *g, uint64_t from)
     }
 }
 
+/* SACK recovery repeats holes: each from its beginning or from where the last repetition ended, and
+ * nothing that was reported; but the first segment is repeated whole. */
+static void check_hole(struct conn *c, uint64_t from, uint64_t to)
+{
+    bool begins = from == c->again_upto;
+
+    if (from == c->una || c->many_sacked || c->b.reneges || c->fuzzy)
+        return;
+    for (unsigned i = 0; i < c->sacked.n; i++) {
+        begins |= from == c->sacked.r[i].to;
+        if (from < c->sacked.r[i].to && to > c->sacked.r[i].from)
+            sim_fail(c->s, c, "sends %llu to %llu again, in spite of a SACK",
+                     (unsigned long long) from, (unsigned long long) to);
+    }
+    if (!begins)
+        sim_fail(c->s, c, "sends %llu again, within a hole", (unsigned long long) from);
+}
+
 /* Is there a reason to send this again? */
-static void check_again(struct conn *c, uint64_t from)
+static void check_again(struct conn *c, uint64_t from, uint64_t to)
 {
     uint64_t now = c->s->now_us, waited = now - c->base_us;
     enum fault f = c->b.fault;
@@ -334,8 +352,12 @@ static void check_again(struct conn *c, uint64_t from)
         c->rto_us = 0;
         return;
     }
-    if (from == c->una && c->hint_us == now)
+    if (from == c->una && (c->hint_us == now || by_sack)) /* perhaps it had no room for a report */
         cwnd_fast_retransmit(c);
+    if (by_sack && !goes_on) {
+        check_hole(c, from, to);
+        cwnd_repeat(c, from, to);
+    }
     if (c->hint_us == now || c->timeout_us == now || by_sack || goes_on || c->is_timer_unsure)
         return;
     if (!is_timeout && (c->fuzzy || c->b.reneges)) /* what the client knows is not sure */
@@ -416,13 +438,15 @@ static void sent_data(struct conn *c, const struct seg *g, uint64_t from)
         if (c->t->req[i].wire_from >= c->max && c->t->req[i].wire_from < to && !c->begun_us[i])
             check_due(c, i);
     if (from < c->max)
-        check_again(c, from);
+        check_again(c, from, to);
     else if (c->max == c->una) {
         c->base_us = c->flight_us = c->s->now_us;
         c->ssthresh = UINT32_MAX; /* forgotten by an idle client */
     }
     if (g->len > 0) /* a FIN alone needs no window */
         cwnd_check(c, to);
+    if (from < c->max)
+        c->again_upto = to;
     note_sent(c, from, end);
     if (to > c->max)
         c->s->bytes_out += to - c->max;
@@ -457,11 +481,24 @@ static void sent_empty(struct conn *c, uint64_t from)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
+/* Is this the number of a RST that an older connection's segment, come in this turn, is due? */
+static bool is_for_older(const struct conn *c, uint32_t seq)
+{
+    unsigned most = sizeof c->recover_seq / sizeof c->recover_seq[0];
+
+    if (!c->recovers || c->recover_us != c->s->now_us)
+        return false;
+    for (unsigned i = 0; i < c->recover_count && i < most; i++)
+        if (c->recover_seq[i] == seq)
+            return true;
+    return c->recover_count > most; /* nobody remembers all of them */
+}
+
 static void sent_rst(struct conn *c, const struct seg *g)
 {
     c->rst_owed = false;
     if (c->rst_sent || c->refused || (g->seq == 0 && c->iss + 1 + (uint32_t) c->max != 0) ||
-        (c->recovers && !(g->flags & TB_TCP_ACK) && g->seq == c->recover_seq))
+        (!(g->flags & TB_TCP_ACK) && is_for_older(c, g->seq)))
         return; /* of a stray, or of an older connection */
     if (c->called_us == c->s->now_us && (g->flags & TB_TCP_ACK) && g->seq == c->iss)
         return; /* to somebody who calls us; the server, if it has our SYN, does not take it */

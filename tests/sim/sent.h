@@ -19,6 +19,8 @@ void cwnd_acked(struct conn *c, uint64_t to, uint64_t acked);
 void cwnd_fast_retransmit(struct conn *c);
 void cwnd_timeout(struct conn *c, bool is_first);
 void cwnd_forget(struct conn *c);
+/* May the client, in SACK recovery, send this again? */
+void cwnd_repeat(struct conn *c, uint64_t from, uint64_t to);
 /* May the client send up to `to`? */
 void cwnd_check(struct conn *c, uint64_t to);
 void cwnd_turn_over(struct conn *c);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include "sent.h"
 
-enum { DELAYED_ACK_US = 40000, TICK_US = 64, RESETS_PER_S = 1000 };
+enum { DELAYED_ACK_US = 40000, TICK_US = 64, RESETS_PER_S = 1000, RANGES_KEPT = 8 };
 
 void sim_fail(struct sim *s, const struct conn *c, const char *fmt, ...)
 {
@@ -118,6 +118,21 @@ static void owe_now(struct conn *c)
     look_at(c);
 }
 
+static void owe_soon(struct conn *c)
+{
+    if (c->ack_by_us == SIM_NONE && !c->fuzzy)
+        c->ack_by_us = c->s->now_us + DELAYED_ACK_US + 3 * TICK_US;
+}
+
+/* To what cannot be taken; to an empty segment that is no probe not at once. */
+static void owe_refused(struct conn *c, int64_t from, int64_t len)
+{
+    if (len > 0 || from + 1 == (int64_t) c->rcv)
+        owe_now(c);
+    else
+        owe_soon(c);
+}
+
 static bool is_over(const struct conn *c)
 {
     bool both_closed = c->fin && c->fin_sent && c->una == c->max;
@@ -221,14 +236,24 @@ static void take_syn_ack(struct conn *c, const struct seg *g)
     owe_now(c);
 }
 
+/* An answer to an older connection. */
+static void note_older(struct conn *c, uint32_t ack)
+{
+    if (c->recover_us != c->s->now_us)
+        c->recover_count = 0;
+    c->recovers = true;
+    c->recover_us = c->s->now_us;
+    if (c->recover_count < sizeof c->recover_seq / sizeof c->recover_seq[0])
+        c->recover_seq[c->recover_count] = ack;
+    c->recover_count++;
+}
+
 static void received_before_open(struct conn *c, const struct seg *g)
 {
     bool acks = g->flags & TB_TCP_ACK, acked = acks && g->ack == c->iss + 1;
 
-    if (acks && !acked) {
-        c->recovers = true;
-        c->recover_seq = g->ack;
-    }
+    if (acks && !acked)
+        note_older(c, g->ack);
     if ((g->flags & (TB_TCP_SYN | TB_TCP_ACK | TB_TCP_RST)) == TB_TCP_SYN)
         c->called_us = c->s->now_us;
     if (g->flags & TB_TCP_RST)
@@ -276,7 +301,7 @@ static void take_new_ack(struct conn *c, uint64_t ack)
     if (now - c->last_ack_us > c->silence_us)
         c->silence_us = now - c->last_ack_us;
     c->una = ack;
-    ranges_trim(&c->sacked, ack); /* what begins there was thrown away, but not yet taken back */
+    ranges_trim(&c->sacked, ack);
     take_rtt(c);
     c->last_ack_us = c->base_us = now;
     c->rto_us = 0;
@@ -308,21 +333,25 @@ static void take_duplicate(struct conn *c, uint32_t mss, bool more_sacked)
     }
 }
 
-static bool take_sacks(struct conn *c, const struct seg *g)
+static bool take_sacks(struct conn *c, const struct seg *g, int64_t ack)
 {
     bool more = false;
+
+    if (ranges_have(&c->sacked, (uint64_t) ack, (uint64_t) ack + 1)) /* thrown away (RFC 2018 §8) */
+        c->sacked.n = 0;
 
     for (unsigned i = 0; i < g->sacks && c->sack; i++) {
         int64_t from =
             (int64_t) c->una + (int32_t) (g->sack[i][0] - (c->iss + 1 + (uint32_t) c->una));
         int64_t to =
             (int64_t) c->una + (int32_t) (g->sack[i][1] - (c->iss + 1 + (uint32_t) c->una));
-        if (from < (int64_t) c->una || to <= from || to > (int64_t) c->max)
+        if (from <= ack || to <= from || to > (int64_t) c->max)
             continue;
         if (!ranges_have(&c->sacked, (uint64_t) from, (uint64_t) to)) {
             ranges_add(&c->sacked, (uint64_t) from, (uint64_t) to);
             more = true;
         }
+        c->many_sacked |= c->sacked.n >= RANGES_KEPT;
     }
     return more;
 }
@@ -337,7 +366,8 @@ static bool take_ack(struct conn *c, const struct seg *g)
     uint32_t oldest = 65535u << (c->snd_scale > 0 ? c->snd_scale : 0);
     if (ack > (int64_t) c->max || ack < (int64_t) c->una - oldest)
         return false;
-    bool more_sacked = take_sacks(c, g), is_new = ack > (int64_t) c->una;
+    bool is_new = ack > (int64_t) c->una;
+    bool more_sacked = take_sacks(c, g, is_new ? ack : (int64_t) c->una);
     bool shut = c->edge == c->una;
     if (is_new) {
         take_new_ack(c, (uint64_t) ack);
@@ -475,7 +505,7 @@ static void received_open(struct conn *c, const struct seg *g)
     if (c->ts && !g->has_ts)
         return;
     if (c->ts && (int32_t) (g->tsval - c->ts_recent) < 0) {
-        owe_now(c);
+        owe_refused(c, from, len);
         return;
     }
     if (g->flags & TB_TCP_SYN) {
@@ -486,7 +516,7 @@ static void received_open(struct conn *c, const struct seg *g)
         return;
     }
     if (len == 0 ? from < nxt || from >= edge : from >= edge || from + len <= nxt) {
-        owe_now(c);
+        owe_refused(c, from, len);
         return;
     }
     if (!take_ack(c, g)) {

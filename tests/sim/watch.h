@@ -33,9 +33,11 @@ struct conn {
     /* the handshake */
     uint32_t iss, irs;
     uint32_t syns;
-    bool recovers;        /* an old connection answered: half-open recovery … */
-    uint32_t recover_seq; /* … by a RST with this number */
-    bool open;            /* a SYN-ACK came */
+    bool recovers;       /* an old connection answered: half-open recovery, … */
+    uint64_t recover_us; /* … each with a RST with its number in the same turn */
+    uint32_t recover_seq[16];
+    unsigned recover_count;
+    bool open; /* a SYN-ACK came */
     uint64_t open_us;
     bool refused;
     uint64_t called_us; /* when a SYN without ACK came before the handshake was over */
@@ -96,7 +98,9 @@ struct conn {
     bool in_recovery, must_retransmit;
     uint64_t recover;
     struct ranges sacked;
-    uint64_t again; /* retransmissions */
+    bool many_sacked;    /* at some time more ranges than a client need keep */
+    uint64_t again_upto; /* end of the latest retransmission */
+    uint64_t again;      /* retransmissions */
     uint64_t packets_out, packets_in, probes;
     bool has_probed; /* since the window was closed */
 
@@ -105,6 +109,8 @@ struct conn {
     uint64_t flight_bytes;   /* in flight when last sent without a sign of loss */
     uint64_t halved_upto;    /* in recovery up to here; 0: not */
     uint64_t grown;          /* in recovery */
+    struct ranges repeated;  /* in recovery … */
+    bool forgot_repeated;    /* … as long as there was room */
     bool is_timer_unsure;
 };
 

@@ -5,7 +5,6 @@ tests_system_io_probe_SOURCES = %D%/io_probe.c
 tests_system_io_probe_LDADD = core/libtbcore.la
 tests_system_io_probe_CFLAGS = $(AM_CFLAGS)
 
-SYSTEM_TESTS += %D%/io_tun.py %D%/io_capture.py
 EXTRA_DIST += %D%/io_lab.py %D%/io_server.py
 
 check-system: tests/system/io_probe

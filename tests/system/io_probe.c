@@ -40,6 +40,7 @@ struct probe {
     struct tb_io *io[WORKERS_MAX];
     struct flow *flow;
     uint8_t *payload;
+    uint64_t frames, long_frames; /* sent */
     uint64_t packets, super_packets, wrong_worker, wrong_bytes, resets;
 };
 
@@ -149,12 +150,14 @@ static void send_data(struct probe *p, struct flow *f, uint8_t flags, uint64_t o
         struct tb_frame *frame = &frames[count++];
         tb_frame_build(frame, &spec, n ? p->payload + offset : NULL, n);
         frame->gso_size = n > MSS ? MSS : 0;
+        p->long_frames += n > MSS;
         if (!io->caps.checksum)
             tb_frame_fill_checksum(frame);
         offset += n;
         len -= n;
         f->snd_nxt += n + (flags & (TB_TCP_SYN | TB_TCP_FIN) ? 1 : 0);
     } while (len && count < BATCH);
+    p->frames += count;
     tb_io_send(io, frames, count);
 }
 
@@ -271,10 +274,10 @@ static void report(struct probe *p)
         errors += c->enobufs + c->eperm + c->emsgsize + c->enetdown + c->other_errors;
     }
     printf("flows %u established %u done %u received %" PRIu64 " packets %" PRIu64 " super %" PRIu64
-           " wrong_worker %" PRIu64 " wrong_bytes %" PRIu64 " resets %" PRIu64 " sent %" PRIu64
-           " dropped %" PRIu64 " errors %" PRIu64 "\n",
+           " wrong_worker %" PRIu64 " wrong_bytes %" PRIu64 " resets %" PRIu64 " frames %" PRIu64
+           " long %" PRIu64 " sent %" PRIu64 " dropped %" PRIu64 " errors %" PRIu64 "\n",
            p->flows, established, done, received, p->packets, p->super_packets, p->wrong_worker,
-           p->wrong_bytes, p->resets, sent, dropped, errors);
+           p->wrong_bytes, p->resets, p->frames, p->long_frames, sent, dropped, errors);
 }
 
 int main(int argc, char **argv)

@@ -5,7 +5,6 @@ tests_system_tap_probe_SOURCES = %D%/tap_probe.c
 tests_system_tap_probe_LDADD = core/libtbcore.la $(ZLIB_LIBS)
 tests_system_tap_probe_CFLAGS = $(AM_CFLAGS)
 
-SYSTEM_TESTS += %D%/tap_device.py
 EXTRA_DIST += %D%/tap_traffic.py
 
 check-system: tests/system/tap_probe

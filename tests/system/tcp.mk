@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Our TCP against the kernel's: the same exchange, and uploads that lose segments. Included by local.mk.
-SYSTEM_TESTS += %D%/kernel.py %D%/upload.py
 EXTRA_DIST += %D%/slow_wire.py %D%/uploads.py tests/servers/upload.py
 
 check-system: tests/script/script.test

@@ -17,6 +17,7 @@ import three
 
 RANGE = four.RANGE
 ONLINE_2 = "198.18.0.4"
+WRKS = 20   # connections of wrk
 
 
 def mixed(l, first=1, to=four.ONLINE):
@@ -38,13 +39,13 @@ def tools(l):
     with four.Compared(l, copy, "ab: keep-alive"):
         four.ab(l, 3, 1000, 10, "-k")
     with four.Compared(l, copy, "wrk: 20 connections"):
-        four.wrk(l, 4, 20, 1)
+        four.wrk(l, 4, WRKS, 1)
     with four.Compared(l, copy, "a client that resets, one that pipelines, one that only connects"):
         odd_clients(l)
     run = four.clean(l, "the default way", copy)
-    l.ok(run.figure("requests", "sent") and run.figure("requests", "sent") ==
-         run.figure("requests", "answered"), "every request is answered by the target",
-         run.words())
+    sent, answered = run.figure("requests", "sent"), run.figure("requests", "answered")
+    l.ok(sent and 0 <= sent - answered <= WRKS, "every request is answered by the target, but for "
+         "those that wrk left behind when its time was over", run.words())
 
 
 def odd_clients(l):

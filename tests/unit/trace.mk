@@ -9,8 +9,9 @@ unit_trace = \
 	tests/unit/trace_tap_file.test
 check_PROGRAMS += $(unit_trace) tests/unit/trace_dump
 TESTS += $(unit_trace)
-dist_check_SCRIPTS += %D%/trace_manifest_test.py
-TESTS += %D%/trace_manifest_test.py
+dist_check_SCRIPTS += %D%/trace_manifest_test.py %D%/trace_hostile_test.py
+TESTS += %D%/trace_manifest_test.py %D%/trace_hostile_test.py
+EXTRA_DIST += tests/captures/hostile.py tests/captures/packets.py
 
 tests_unit_trace_dump_SOURCES = %D%/trace_dump.c
 tests_unit_trace_dump_LDADD = core/libtbcore.la

@@ -31,16 +31,29 @@ static void takes_a_retransmission_once(void **state)
     tb_trace_free(&t);
 }
 
-static void keeps_the_first_copy_of_a_byte(void **state)
+static void keeps_what_came_in_order(void **state)
 {
     struct cap c;
     struct conn n = opened(&c);
     client_sends(&c, &n, 1, "abc");
     client_sends(&c, &n, 1, "xyzdef");
-    client_sends(&c, &n, 9, "ij");
-    client_sends(&c, &n, 7, "ghXYkl");
+    client_sends(&c, &n, 3, "XYZYg");
     struct tb_trace t = load(&c);
-    assert_stream(t.sessions[0], "abcdefghijkl");
+    assert_stream(t.sessions[0], "abcdefg");
+    tb_trace_free(&t);
+}
+
+/* As Linux's TCP does, which decided what the server read. */
+static void of_overlapping_segments_takes_the_one_that_begins_first(void **state)
+{
+    struct cap c;
+    struct conn n = opened(&c);
+    client_sends(&c, &n, 3, "XXef"); /* they wait for the first byte */
+    client_sends(&c, &n, 9, "ij");
+    client_sends(&c, &n, 5, "YYghZZk");
+    client_sends(&c, &n, 1, "abcd");
+    struct tb_trace t = load(&c);
+    assert_stream(t.sessions[0], "abcdefghZZk");
     tb_trace_free(&t);
 }
 
@@ -50,7 +63,7 @@ static void puts_segments_into_order(void **state)
     struct conn n = opened(&c);
     client_sends(&c, &n, 9, "ij");
     client_sends(&c, &n, 5, "ef");
-    client_sends(&c, &n, 3, "cdXXgh"); /* overlaps what is held already */
+    client_sends(&c, &n, 3, "cdefgh"); /* overlaps what is held already */
     client_sends(&c, &n, 1, "ab");
     struct tb_trace t = load(&c);
     assert_stream(t.sessions[0], "abcdefghij");
@@ -416,7 +429,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_a_retransmission_once),
-        cmocka_unit_test(keeps_the_first_copy_of_a_byte),
+        cmocka_unit_test(keeps_what_came_in_order),
+        cmocka_unit_test(of_overlapping_segments_takes_the_one_that_begins_first),
         cmocka_unit_test(puts_segments_into_order),
         cmocka_unit_test(puts_every_permutation_into_order),
         cmocka_unit_test(passes_the_wrap_of_sequence_numbers),
