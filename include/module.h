@@ -298,6 +298,11 @@ struct tb_module {
     void (*forget_request)(uint64_t note);
     /* The same of the session's note, behind those of all its requests and learn_end(). */
     void (*forget_session)(uint64_t note);
+
+    /* Each request says all that the server has to know: when the target fails the copy of a live
+     * session, it goes on with the next request, in a new connection (as after a reconnect of
+     * session_end()). Requests that were sent are not sent again. Appended in minor 4. */
+    bool stands_alone;
 };
 
 /* The symbol a module exports. */

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
-#include "base/siphash.h"
 #include "engine/live_pair.h"
+#include "engine/live_share.h"
 #include "engine/modules.h"
 #include "engine/worker.h"
 #include "io/backends.h"
@@ -37,9 +37,9 @@ struct tb_live {
     uint32_t free_first, free_count;
     uint32_t fresh;          /* slots from here on were never used */
     uint32_t oldest, newest; /* taken slots in the order of their beginning */
-    uint64_t begin_us;
     uint64_t look_us;
-    uint32_t admitted; /* share of new sessions that max_cpu allows, of 10000 */
+    struct tb_live_share share;
+    uint64_t share_look_us;
     bool is_over;
 };
 
@@ -227,7 +227,7 @@ static bool begin_one(struct tb_live *l, struct tb_script *s, uint32_t flow)
     lu->flow = flow;
     lu->module = s->module;
     lu->is_taken = true;
-    lu->done = NULL;
+    lu->done = lu->resumed = NULL;
     lu->sibling = s->number;
     s->number = slot;
     link_newest(l, slot);
@@ -245,6 +245,8 @@ static bool begin(void *ctx, struct tb_script *s, uint32_t flow)
     for (uint32_t n = 0; n < l->config->replicas; n++)
         any |= begin_one(l, s, flow);
     l->w->stats.live.taken += any;
+    if (any)
+        tb_live_share_begin(&l->share, &s->client, s->client_port);
     return any;
 }
 
@@ -265,40 +267,17 @@ bool tb_live_is_own(const struct tb_live_config *c, const struct tb_addr *a)
     return false;
 }
 
-/* The place of a client in 0 … 9999, the same in every run. */
-static uint32_t place_of(const struct tb_addr *client, uint16_t port)
-{
-    static const uint8_t key[16] = "tcpcopy's share";
-    uint8_t bytes[18];
-
-    memcpy(bytes, client->b, 16);
-    bytes[16] = (uint8_t) (port >> 8);
-    bytes[17] = (uint8_t) port;
-    return (uint32_t) (tb_siphash(key, bytes, sizeof bytes) % 10000);
-}
-
-/* Of 10000 sessions. */
-static uint32_t share_now(const struct tb_live *l)
-{
-    uint64_t run_us = l->w->tcp.now_us > l->begin_us ? l->w->tcp.now_us - l->begin_us : 0;
-    uint32_t share = l->config->percent * 100;
-
-    if (run_us >= l->config->ramp_us)
-        return share;
-    return (uint32_t) (share * run_us / l->config->ramp_us);
-}
-
 static const char *refuse(void *ctx, const struct tb_addr *client, uint16_t port, uint16_t transfer)
 {
     struct tb_live *l = ctx;
     const struct tb_live_config *c = l->config;
     struct tb_live_stats *st = &l->w->stats.live;
-    uint32_t place = place_of(client, port);
+    enum tb_live_share_answer answer = tb_live_share_ask(&l->share, client, port, l->w->tcp.now_us);
 
     st->sessions++;
     if (l->w->stop != TB_STOP_NONE)
         return "after_end";
-    if (place >= share_now(l))
+    if (answer == TB_LIVE_SHARE_NOT_CHOSEN)
         return "share";
     if (c->client_count == 0) {
         const struct tb_addr *target = &l->w->config->plan->targets[transfer].addr;
@@ -308,7 +287,7 @@ static const char *refuse(void *ctx, const struct tb_addr *client, uint16_t port
         if (tb_addr_is_v4(own ? &c->localhost : client) != tb_addr_is_v4(target))
             return "family";
     }
-    if (place * 7919 % 10000 >= l->admitted) {
+    if (answer == TB_LIVE_SHARE_NO_TIME) {
         st->shed_cpu++;
         return "cpu";
     }
@@ -324,6 +303,8 @@ static void grown(void *ctx, struct tb_script *s)
 
     for (uint32_t slot = s->number; slot != TB_LIVE_NOBODY; slot = next) {
         next = l->users[slot].sibling;
+        if (l->users[slot].waits)
+            tb_worker_touch(l->w, user_at(l, slot));
         tb_player_grown(l->w, user_at(l, slot));
     }
 }
@@ -338,6 +319,10 @@ static void ended(void *ctx, struct tb_script *s, const char *reason)
         struct tb_user *u = user_at(l, slot);
         next = l->users[slot].sibling;
         l->users[slot].flow = 0;
+        if (l->users[slot].waits) {
+            l->users[slot].waits = !reason;
+            tb_worker_touch(l->w, u);
+        }
         if (!reason)
             tb_player_grown(l->w, u);
         else
@@ -365,12 +350,13 @@ void tb_live_retire(struct tb_live *l, struct tb_user *u)
         return;
     unlink_sibling(l, slot);
     unlink_slot(l, slot);
-    lu->is_taken = false;
+    lu->is_taken = lu->waits = false;
     lu->script = &l->nobody[s->transfer];
     u->sent = NULL;
     give_slot(l, slot);
     if (s->number != TB_LIVE_NOBODY)
         return;
+    tb_live_share_end(&l->share, &s->client, s->client_port);
     if (lu->flow)
         tb_flows_abandon(&l->flows, lu->flow);
     else
@@ -440,6 +426,61 @@ void tb_live_trim(struct tb_live *l, struct tb_user *u)
         tb_flows_trim(&l->flows, lu->flow, s, keep);
 }
 
+/* --- going on when the target has failed a copy ---------------------------------------------- */
+
+static bool is_failed_by_target(enum tb_verdict verdict)
+{
+    return verdict == TB_VERDICT_CONNECT_TIMEOUT || verdict == TB_VERDICT_REFUSED ||
+           verdict == TB_VERDICT_RESET || verdict == TB_VERDICT_RESPONSE_TIMEOUT ||
+           verdict == TB_VERDICT_CLOSED_EARLY;
+}
+
+static const struct tb_request *behind(const struct tb_script *s, const struct tb_request *r)
+{
+    return r ? tb_script_next(r) : tb_script_first(s);
+}
+
+void tb_live_play_over(struct tb_live *l, struct tb_user *u, enum tb_verdict verdict)
+{
+    struct tb_live_user *lu = &l->users[tb_user_index(l->w, u)];
+    const struct tb_request *r;
+
+    if (!is_failed_by_target(verdict) || !tb_user_module(l->w, u)->stands_alone)
+        return;
+    lu->waits = true;
+    if (u->sent != lu->resumed)
+        return;
+    /* Nothing could be sent: what is known now would meet with the same. */
+    while ((r = behind(lu->script, u->sent)) != NULL)
+        u->sent = r;
+}
+
+bool tb_live_resume(struct tb_live *l, struct tb_user *u)
+{
+    struct tb_worker *w = l->w;
+    struct tb_live_user *lu = &l->users[tb_user_index(w, u)];
+    const struct tb_request *r;
+
+    if (!lu->waits || w->stop != TB_STOP_NONE)
+        return false;
+    while ((r = behind(lu->script, u->sent)) != NULL &&
+           ((r->flags & TB_REQ_CONTINUED) || (u->sent && (u->sent->flags & TB_REQ_PART))))
+        u->sent = r;
+    if (!r && lu->flow) {
+        tb_live_trim(l, u);
+        return true;
+    }
+    lu->waits = false;
+    if (!r || (r->flags & TB_REQ_BYTES))
+        return false;
+    lu->resumed = u->sent;
+    u->flags |= TB_USER_AGAIN;
+    tb_player_start(w, u, 0);
+    u->sent = lu->resumed;
+    u->responses = r->waits_for;
+    return true;
+}
+
 /* --- limits ---------------------------------------------------------------------------------- */
 
 static uint64_t memory_in_use(const struct tb_live *l)
@@ -472,6 +513,7 @@ static void give_up(struct tb_live *l, uint32_t slot)
     struct tb_user *u = user_at(l, slot);
 
     l->w->stats.live.shed_memory++;
+    l->users[slot].waits = false;
     tb_verdict_set(l->w, u, TB_VERDICT_SHED);
     if (u->due_us != TB_NEVER)
         return;
@@ -489,7 +531,8 @@ static void keep_memory(struct tb_live *l)
             if (memory_in_use(l) <= l->config->memory_bytes)
                 return;
             next = l->users[slot].newer;
-            if (u->phase == TB_PHASE_IDLE || (pass == 0 && !is_unplayed(l->w, u)))
+            bool is_over = u->phase == TB_PHASE_IDLE && !l->users[slot].waits;
+            if (is_over || (pass == 0 && !is_unplayed(l->w, u)))
                 continue;
             give_up(l, slot);
             n++;
@@ -497,16 +540,18 @@ static void keep_memory(struct tb_live *l)
     }
 }
 
+static void look_at_share(struct tb_live *l)
+{
+    uint64_t now = l->w->tcp.now_us;
+
+    l->share_look_us = now + TB_LIVE_SHARE_LOOK_US;
+    tb_tap_groups(l->tap, tb_live_share_look(&l->share, now));
+}
+
 void tb_live_busy(struct tb_live *l, double share)
 {
-    double most = l->config->max_cpu;
-
-    if (most <= 0)
-        return;
-    double next = share > most ? l->admitted * most / share : l->admitted + 200;
-    if (share > most * 0.9 && share <= most)
-        next = l->admitted;
-    l->admitted = next > 10000 ? 10000 : next < 10 ? 10 : (uint32_t) next;
+    tb_live_share_busy(&l->share, share);
+    look_at_share(l);
 }
 
 /* --- packets --------------------------------------------------------------------------------- */
@@ -576,6 +621,8 @@ static void look_around(struct tb_live *l)
     tb_flows_tick(&l->flows, w->tcp.real_us);
     w->stats.live.memory_bytes = memory_in_use(l);
     w->stats.live.drops = tb_tap_drops(l->tap);
+    if (w->tcp.now_us >= l->share_look_us)
+        look_at_share(l);
 }
 
 bool tb_live_take(struct tb_live *l)
@@ -639,8 +686,11 @@ int tb_live_open(const struct tb_live_config *config, struct tb_worker *w, struc
     l->config = config;
     l->w = w;
     l->tap = config->taps[w->index];
-    l->begin_us = w->begin_us;
-    l->admitted = 10000;
+    l->share = (struct tb_live_share){.percent = config->percent,
+                                      .ramp_us = config->ramp_us,
+                                      .begin_us = w->begin_us,
+                                      .max_cpu = config->max_cpu};
+    tb_live_share_init(&l->share);
     l->oldest = l->newest = TB_LIVE_NOBODY;
     l->follower = (struct tb_follower){l, refuse, begin, grown, ended};
     tb_arena_init(&l->trace.bytes, ARENA_BYTES);

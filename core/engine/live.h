@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "engine/plan.h"
+#include "module.h"
 #include "packet/tap.h"
 #include "tcp/tcp.h"
 #include "trace/flow.h"
@@ -68,18 +69,20 @@ bool tb_live_is_own(const struct tb_live_config *c, const struct tb_addr *a);
 
 /* What a slot is just now. */
 struct tb_live_user {
-    struct tb_script *script;      /* never NULL: an empty one while it is nobody */
-    struct tb_flow_key key;        /* its pair and the target */
-    const struct tb_request *done; /* nothing before it is needed any more; NULL: not known */
-    uint32_t flow;                 /* 0: the live session has ended */
-    uint32_t sibling;              /* the next replica of its session, or TB_LIVE_NOBODY */
-    uint32_t older, newer;         /* sessions in the order of their beginning */
-    uint64_t freed_us;             /* when it became nobody's */
-    uint64_t trimmed_at;           /* client bytes when its script was last trimmed */
-    uint8_t client;                /* which endpoint of the key */
-    uint8_t module;                /* of the script, when it was last looked at */
-    bool is_listed;                /* `key` is in the table */
-    bool is_taken;                 /* plays, or its script is still needed */
+    struct tb_script *script;         /* never NULL: an empty one while it is nobody */
+    struct tb_flow_key key;           /* its pair and the target */
+    const struct tb_request *done;    /* nothing before it is needed any more; NULL: not known */
+    const struct tb_request *resumed; /* the play began behind it; NULL: with the first one */
+    uint32_t flow;                    /* 0: the live session has ended */
+    uint32_t sibling;                 /* the next replica of its session, or TB_LIVE_NOBODY */
+    uint32_t older, newer;            /* sessions in the order of their beginning */
+    uint64_t freed_us;                /* when it became nobody's */
+    uint64_t trimmed_at;              /* client bytes when its script was last trimmed */
+    uint8_t client;                   /* which endpoint of the key */
+    uint8_t module;                   /* of the script, when it was last looked at */
+    bool is_listed;                   /* `key` is in the table */
+    bool is_taken;                    /* plays, or its script is still needed */
+    bool waits;                       /* the target failed it: it goes on with the next request */
 };
 
 static inline void tb_live_path(const struct tb_live_user *lu, struct tb_tcp_path *path)
@@ -118,6 +121,11 @@ void tb_live_announce(struct tb_live *l);
  * is a struct tb_live. */
 bool tb_live_walk(void *ctx, uint64_t *cursor, struct tb_endpoint *out);
 
+/* The verdict: may the copy go on, if the target has failed it? */
+void tb_live_play_over(struct tb_live *l, struct tb_user *u, enum tb_verdict verdict);
+/* It is over and may go on: is there a request to go on with (then it has begun), or may there be
+ * one yet? False: the user is to be retired. */
+bool tb_live_resume(struct tb_live *l, struct tb_user *u);
 /* The user's play is over and its connection needs nothing of the script. */
 void tb_live_retire(struct tb_live *l, struct tb_user *u);
 /* Forget what the user and the other replicas have played, now and then. */

@@ -298,7 +298,7 @@ static void connected(struct tb_worker *w, struct tb_user *u)
     tb_histogram_add(&w->stats.connect, w->seen_us > b->start_us ? w->seen_us - b->start_us : 0);
     b->give_up_us = 0;
     u->phase = TB_PHASE_PLAYING;
-    if ((s->has_greeting || w->live) && !w->config->blind &&
+    if ((s->has_greeting || w->live) && !u->sent && !w->config->blind &&
         tb_response_expect(w, u, NULL, w->tcp.now_us) < 0) {
         tb_verdict_set(w, u, TB_VERDICT_ABORTED);
         return;

@@ -44,7 +44,7 @@ struct tb_live_stats {
 struct tb_stats {
     /* sessions */
     uint64_t started, established, mismatched_sessions, late;
-    uint64_t reconnects;                 /* of those started: again, because a module wanted it */
+    uint64_t reconnects; /* of those started: again, a module wanted it, or tcpcopy */
     uint64_t verdicts[TB_VERDICT_COUNT]; /* ended sessions by verdict; [NONE] unused */
     uint64_t open, peak;                 /* connections between SYN and end, now and at most */
     /* requests */

@@ -73,6 +73,8 @@ void tb_verdict_set(struct tb_worker *w, struct tb_user *u, enum tb_verdict verd
         *timer = TB_NEVER;
     if (m->session_end)
         again_us = m->session_end(tb_worker_session(w, u), verdict);
+    if (w->live)
+        tb_live_play_over(w->live, u, verdict);
     tb_worker_play_over(w, u, again_us);
     tb_worker_touch(w, u);
 }

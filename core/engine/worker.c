@@ -423,7 +423,8 @@ static void settle_live(struct tb_worker *w, struct tb_user *u)
 {
     if (u->phase == TB_PHASE_PLAYING)
         tb_live_trim(w->live, u);
-    else if (u->phase == TB_PHASE_IDLE && u->due_us == TB_NEVER && !u->tcp.busy)
+    else if (u->phase == TB_PHASE_IDLE && u->due_us == TB_NEVER && !u->tcp.busy &&
+             !tb_live_resume(w->live, u))
         tb_live_retire(w->live, u);
 }
 

@@ -19,6 +19,28 @@ static inline uint32_t tb_steer_worker(uint32_t addr_low32, uint16_t port, uint3
     return (h >> 16) % workers;
 }
 
+enum { TB_STEER_PLACES = 10000, TB_STEER_GROUPS = 32 };
+
+/* A client's place, the same in every run, for shares of the sessions: another hash of the same,
+ * mixed more thoroughly, since neighbours have to come apart. */
+static inline uint32_t tb_steer_place(uint32_t addr_low32, uint16_t port)
+{
+    uint32_t h = addr_low32 * 0x85EBCA6Bu + (uint32_t) port * 0xC2B2AE35u;
+    h = (h ^ h >> 15) * 0x2C1B3C6Du;
+    h = (h ^ h >> 12) * 0x297A2D39u;
+    return (h ^ h >> 15) % TB_STEER_PLACES;
+}
+
+/* Neighbouring places are a group, so that a word can say of all whether they are wanted. */
+static inline uint32_t tb_steer_group(uint32_t place)
+{
+    return place * TB_STEER_GROUPS / TB_STEER_PLACES;
+}
+static inline uint32_t tb_steer_group_first(uint32_t group)
+{
+    return (group * TB_STEER_PLACES + TB_STEER_GROUPS - 1) / TB_STEER_GROUPS;
+}
+
 /* Client addresses as the back-ends need them: `count` addresses from `first`. */
 struct tb_io_range {
     struct tb_addr first;

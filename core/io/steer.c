@@ -18,15 +18,18 @@
 enum { MULTIPLY_ADDR = (int) 0x9E3779B1u, MULTIPLY_PORT = (int) 0x85EBCA6Bu };
 
 enum {
+    V4_FRAGMENT = 6,
+    V4_PROTO = 9,
     V4_SRC = 12,
     V4_DST = 16,
+    V6_NEXT = 6,
     V6_SRC = 8,
     V6_SRC_LOW = 20,
     V6_DST = 24,
     V6_DST_LOW = 36,
     V6_HEADER = 40
 };
-enum { SPORT = 0, DPORT = 2, NO_JUMP = 0x7fffffff };
+enum { SPORT = 0, DPORT = 2, TCP_FLAGS = 13, TCP_SYN = 2, NO_JUMP = 0x7fffffff };
 
 /* --- eBPF ---------------------------------------------------------------------------------- */
 
@@ -154,13 +157,14 @@ struct assembler {
     uint32_t source_count;
     uint32_t snap; /* what the filter returns for packets that it lets pass */
     struct sock_filter *out;
+    uint32_t room;
     uint32_t len;
     bool full;
 };
 
 static void emit(struct assembler *a, struct sock_filter i)
 {
-    if (a->len == TB_STEER_FILTER_MAX)
+    if (a->len == a->room)
         a->full = true;
     else
         a->out[a->len++] = i;
@@ -277,7 +281,7 @@ static void emit_client_worker(struct assembler *a, const struct tb_tap_service 
 int tb_steer_client(const struct tb_tap_service *services, uint32_t count, uint32_t workers,
                     struct sock_filter *out)
 {
-    struct assembler a = {.out = out};
+    struct assembler a = {.out = out, .room = TB_STEER_FILTER_MAX};
     uint32_t to_sent = NO_JUMP;
 
     emit_load(&a, BPF_W, (uint32_t) (SKF_AD_OFF + SKF_AD_PKTTYPE));
@@ -286,6 +290,80 @@ int tb_steer_client(const struct tb_tap_service *services, uint32_t count, uint3
     emit_client_worker(&a, services, count, workers, 0);
     patch_all(&a, to_sent);
     emit_client_worker(&a, services, count, workers, (uint32_t) SKF_NET_OFF);
+    return a.full ? -E2BIG : (int) a.len;
+}
+
+/* --- groups of clients ---------------------------------------------------------------------------
+ */
+
+/* Accepts what has no TCP header to look at, and SYNs. Goes on for the rest, X being the length of
+ * the IP header. */
+static void emit_unsteerable(struct assembler *a, bool v4)
+{
+    emit_load(a, BPF_B, v4 ? V4_PROTO : V6_NEXT);
+    emit(a, jump(BPF_JEQ, 6, 1, 0));
+    emit_return(a, a->snap);
+    if (v4) {
+        emit_load(a, BPF_H, V4_FRAGMENT);
+        emit(a, jump(BPF_JSET, 0x3fff, 0, 1));
+        emit_return(a, a->snap);
+    }
+    emit(a, v4 ? stmt(BPF_LDX | BPF_B | BPF_MSH, 0) : stmt(BPF_LDX | BPF_IMM, V6_HEADER));
+    emit(a, stmt(BPF_LD | BPF_B | BPF_IND, TCP_FLAGS));
+    emit(a, jump(BPF_JSET, TCP_SYN, 0, 1));
+    emit_return(a, a->snap);
+}
+
+/* A = (A ^ A >> shift) * by; 0: without that. */
+static void emit_mix(struct assembler *a, uint32_t shift, uint32_t by)
+{
+    emit(a, stmt(BPF_MISC | BPF_TAX, 0));
+    emit(a, stmt(BPF_ALU | BPF_RSH | BPF_K, shift));
+    emit(a, stmt(BPF_ALU | BPF_XOR | BPF_X, 0));
+    if (by)
+        emit(a, stmt(BPF_ALU | BPF_MUL | BPF_K, by));
+}
+
+/* The client's port is in A, its address in memory: A becomes tb_steer_group() of tb_steer_place().
+ */
+static void emit_group(struct assembler *a)
+{
+    emit(a, stmt(BPF_ALU | BPF_MUL | BPF_K, 0xC2B2AE35u));
+    emit(a, stmt(BPF_MISC | BPF_TAX, 0));
+    emit(a, stmt(BPF_LD | BPF_MEM, CLIENT_ADDR));
+    emit(a, stmt(BPF_ALU | BPF_MUL | BPF_K, 0x85EBCA6Bu));
+    emit(a, stmt(BPF_ALU | BPF_ADD | BPF_X, 0));
+    emit_mix(a, 15, 0x2C1B3C6Du);
+    emit_mix(a, 12, 0x297A2D39u);
+    emit_mix(a, 15, 0);
+    emit(a, stmt(BPF_ALU | BPF_MOD | BPF_K, TB_STEER_PLACES));
+    emit(a, stmt(BPF_ALU | BPF_MUL | BPF_K, TB_STEER_GROUPS));
+    emit(a, stmt(BPF_ALU | BPF_DIV | BPF_K, TB_STEER_PLACES));
+}
+
+int tb_steer_groups(const struct tb_tap_service *services, uint32_t count, uint32_t groups,
+                    uint32_t snap, struct sock_filter *out, uint32_t room)
+{
+    struct assembler a = {.snap = snap, .out = out, .room = room};
+    uint32_t to_v6 = NO_JUMP, end = NO_JUMP;
+
+    emit_load(&a, BPF_B, 0);
+    emit(&a, stmt(BPF_ALU | BPF_RSH | BPF_K, 4));
+    emit(&a, jump(BPF_JEQ, 6, 0, 1));
+    emit_jump(&a, &to_v6);
+    emit_unsteerable(&a, true);
+    emit_ends(&a, services, count, 0, true, &end);
+    patch_all(&a, to_v6);
+    emit_unsteerable(&a, false);
+    emit_ends(&a, services, count, 0, false, &end);
+    patch_all(&a, end);
+    emit_group(&a);
+    emit(&a, stmt(BPF_MISC | BPF_TAX, 0));
+    emit(&a, stmt(BPF_LD | BPF_IMM, groups));
+    emit(&a, stmt(BPF_ALU | BPF_RSH | BPF_X, 0));
+    emit(&a, jump(BPF_JSET, 1, 1, 0));
+    emit_return(&a, 0);
+    emit_return(&a, snap);
     return a.full ? -E2BIG : (int) a.len;
 }
 
@@ -329,9 +407,9 @@ static void emit_sources(struct assembler *a, bool v4)
 
 static void emit_v4(struct assembler *a)
 {
-    emit_load(a, BPF_B, 9); /* protocol */
+    emit_load(a, BPF_B, V4_PROTO);
     emit_require(a, 6);
-    emit_load(a, BPF_H, 6); /* fragment */
+    emit_load(a, BPF_H, V4_FRAGMENT);
     emit(a, jump(BPF_JSET, 0x3fff, 0, 1));
     emit_return(a, 0);
     if (!a->ranges)
@@ -359,7 +437,7 @@ static void emit_v6(struct assembler *a)
     const struct tb_io_range *ranges = a->ranges;
     uint32_t count = a->range_count;
 
-    emit_load(a, BPF_B, 6); /* next header */
+    emit_load(a, BPF_B, V6_NEXT);
     emit_require(a, 6);
     if (!ranges)
         emit_return(a, a->snap);
@@ -424,7 +502,8 @@ int tb_steer_filter_from(const struct tb_io_range *ranges, uint32_t count,
                           .sources = sources,
                           .source_count = source_count,
                           .snap = snap,
-                          .out = out};
+                          .out = out,
+                          .room = TB_STEER_FILTER_MAX};
     int len = assemble(&a);
     free(merged);
     return len;
@@ -438,6 +517,6 @@ int tb_steer_filter(const struct tb_io_range *ranges, uint32_t count, uint32_t s
 
 int tb_steer_filter_tcp(uint32_t snap, struct sock_filter *out)
 {
-    struct assembler a = {.snap = snap, .out = out};
+    struct assembler a = {.snap = snap, .out = out, .room = TB_STEER_FILTER_MAX};
     return assemble(&a);
 }

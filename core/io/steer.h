@@ -34,6 +34,13 @@ uint32_t tb_steer_cbpf(uint32_t workers, struct sock_filter out[TB_STEER_CBPF_MA
 int tb_steer_client(const struct tb_tap_service *services, uint32_t count, uint32_t workers,
                     struct sock_filter *out);
 
+/* The end of a filter, for packets that begin with their IP header: `snap` bytes of those whose
+ * client (see tb_steer_client()) is in one of the groups of tb_steer_group(), bit by bit; and of
+ * SYNs, fragments, and what is no TCP or has IPv6 extension headers. Writes at most `room`
+ * instructions; their number, or -E2BIG. */
+int tb_steer_groups(const struct tb_tap_service *services, uint32_t count, uint32_t groups,
+                    uint32_t snap, struct sock_filter *out, uint32_t room);
+
 /* Load a program; its descriptor, or -errno with words. */
 int tb_steer_load(const struct bpf_insn *program, uint32_t len, struct tb_err *err);
 

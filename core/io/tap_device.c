@@ -15,7 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include "io/pace.h"
+#include "io/glance.h"
 #include "io/ring.h"
 #include "io/tap_filter.h"
 
@@ -46,8 +46,9 @@ struct device_tap {
     uint64_t dropped;
     uint32_t ifindex[TB_TAP_DEVICES_MAX]; /* of the devices named, 0: it is not there now */
     uint64_t now_us, look_us;
-    struct tb_pace pace;
-    uint32_t taken; /* packets since next_us() */
+    uint32_t groups; /* of clients that are wanted */
+    struct tb_glance glance;
+    uint32_t taken; /* packets of the last look, ours or not */
 };
 
 /* --- devices that were named -------------------------------------------------------------------
@@ -69,7 +70,7 @@ static int set_filters(struct device_tap *t)
             continue;
         uint32_t n = nothing ? 0
                              : tb_tap_filter_program(&t->group->filter, (enum tb_tap_part) part,
-                                                     known, count, program);
+                                                     known, count, t->groups, program);
         rc = tb_ring_filter(t->ring[part], program, n);
     }
     free(program);
@@ -131,37 +132,59 @@ static uint32_t take(struct device_tap *t, enum tb_tap_part part, struct tb_tapp
     return count;
 }
 
+/* Is a packet in any ring? What was handed up from there is given back. */
+static bool is_any(struct device_tap *t)
+{
+    bool any = false;
+
+    for (int part = 0; part < TB_TAP_PARTS; part++)
+        if (t->ring[part])
+            any |= !tb_ring_wait_prepare(t->ring[part]);
+    return any;
+}
+
 static uint32_t device_recv(struct tb_tap *tap, struct tb_tapped *packets, uint32_t max,
                             uint64_t now_us)
 {
     struct device_tap *t = (struct device_tap *) tap;
+    uint32_t count = 0;
 
     t->now_us = now_us;
     if (t->group->setup.device_count)
         look_for_devices(t);
-    uint32_t count = take(t, TB_TAP_SHARED, packets, 0, max);
-    if (t->ring[TB_TAP_EVERYBODY])
-        count = take(t, TB_TAP_EVERYBODY, packets, count, max);
+    if (!tb_glance_is_due(&t->glance, now_us, t->glance.asleep && is_any(t)))
+        return 0;
+    t->taken = 0;
+    for (int part = 0; part < TB_TAP_PARTS; part++)
+        if (t->ring[part])
+            count = take(t, (enum tb_tap_part) part, packets, count, max);
+    bool more = t->more[TB_TAP_SHARED] || t->more[TB_TAP_EVERYBODY];
+    tb_glance_done(&t->glance, now_us, t->taken, more);
     return count;
 }
 
-/* At high rates nobody is woken for a packet: it is time to look again a little later. */
+/* Nobody is woken for a packet, unless there was none for a while. */
 static uint64_t device_next_us(struct tb_tap *tap)
 {
     struct device_tap *t = (struct device_tap *) tap;
-    bool more = t->more[TB_TAP_SHARED] || t->more[TB_TAP_EVERYBODY];
-    bool pause = tb_pace_turn(&t->pace, t->now_us, t->taken);
+    bool asleep = t->glance.asleep;
 
-    t->taken = 0;
-    for (int part = 0; part < TB_TAP_PARTS; part++)
-        if (t->ring[part] && !tb_ring_wait_prepare(t->ring[part]))
-            more |= !pause;
-    tap->fd = pause ? -1 : t->poll_fd;
-    if (more)
+    if (is_any(t) && asleep)
         return 0;
-    if (pause)
-        return t->now_us + TB_PACE_PAUSE_US;
+    tap->fd = asleep ? t->poll_fd : -1;
+    if (!asleep)
+        return t->glance.next_us;
     return t->group->setup.device_count ? t->look_us : UINT64_MAX;
+}
+
+static void device_groups(struct tb_tap *tap, uint32_t groups)
+{
+    struct device_tap *t = (struct device_tap *) tap;
+
+    if (groups == t->groups)
+        return;
+    t->groups = groups;
+    set_filters(t); /* the one before stays when the kernel takes none */
 }
 
 static uint64_t device_drops(struct tb_tap *tap)
@@ -197,6 +220,7 @@ static void device_close(struct tb_tap *tap)
 static const struct tb_tap_ops device_ops = {
     .recv = device_recv,
     .next_us = device_next_us,
+    .groups = device_groups,
     .drops = device_drops,
     .close = device_close,
 };
@@ -304,6 +328,7 @@ static int tap_new(struct tap_group *g, uint32_t worker, struct tb_tap **out, st
     t->group = g;
     t->worker = worker;
     t->epoll_fd = -1;
+    t->groups = UINT32_MAX;
     g->users++;
     int rc = open_rings(t, err);
     if (rc == 0 && (rc = join_polls(t)) < 0)

@@ -169,20 +169,41 @@ static uint32_t put_devices(const uint32_t *ifindex, uint32_t count, struct sock
     return n;
 }
 
+/* Where the program would accept, it goes on with what is put behind it. When that has no room all
+ * clients are accepted: they are a hint. */
+static uint32_t put_groups(const struct tb_tap_setup *s, uint32_t groups, uint32_t snap,
+                           struct sock_filter *out, uint32_t begin, uint32_t n)
+{
+    int more = tb_steer_groups(s->services, s->service_count, groups, snap, out + n,
+                               TB_STEER_FILTER_MAX - n);
+
+    if (more < 0)
+        return n;
+    for (uint32_t i = begin; i < n; i++)
+        if (out[i].code == (BPF_RET | BPF_K) && out[i].k)
+            out[i] = (struct sock_filter) BPF_STMT(BPF_JMP | BPF_JA, n - i - 1);
+    return n + (uint32_t) more;
+}
+
 uint32_t tb_tap_filter_program(const struct tb_tap_filter *f, enum tb_tap_part part,
-                               const uint32_t *ifindex, uint32_t count, struct sock_filter *out)
+                               const uint32_t *ifindex, uint32_t count, uint32_t groups,
+                               struct sock_filter *out)
 {
     const struct tb_tap_setup *s = f->setup;
     uint32_t snap = s->snaplen + (s->vxlan_port ? TB_VXLAN_OVERHEAD : 0);
     uint32_t n = put_loopback(out);
 
+    if (!s->snaplen || snap > SNAP_MAX)
+        snap = TB_STEER_WHOLE;
     if (count)
         n += put_devices(ifindex, count, out + n);
     uint32_t begin = n;
     n += tb_expression_program(f->part[part], out + n);
     for (uint32_t i = begin; i < n; i++)
         if (out[i].code == (BPF_RET | BPF_K) && out[i].k)
-            out[i].k = s->snaplen && snap <= SNAP_MAX ? snap : TB_STEER_WHOLE;
+            out[i].k = snap;
+    if (groups != UINT32_MAX && part == TB_TAP_SHARED)
+        n = put_groups(s, groups, snap, out, begin, n);
     return n;
 }
 

@@ -31,9 +31,11 @@ int tb_tap_filter_init(struct tb_tap_filter *f, const struct tb_tap_setup *s, st
 void tb_tap_filter_fini(struct tb_tap_filter *f);
 
 /* For SO_ATTACH_FILTER on a ring of all devices. `ifindex`: those wanted, at most
- * TB_TAP_DEVICES_MAX; none: all. Writes at most TB_STEER_FILTER_MAX instructions; their number. */
+ * TB_TAP_DEVICES_MAX; none: all. `groups`: of clients, see tb_tap_groups(). Writes at most
+ * TB_STEER_FILTER_MAX instructions; their number. */
 uint32_t tb_tap_filter_program(const struct tb_tap_filter *f, enum tb_tap_part part,
-                               const uint32_t *ifindex, uint32_t count, struct sock_filter *out);
+                               const uint32_t *ifindex, uint32_t count, uint32_t groups,
+                               struct sock_filter *out);
 
 /* Make *p the packet that is wanted, out of one that came. False: it is not one, or certainly that
  * of another worker. */

@@ -25,9 +25,12 @@ struct tb_tap_ops {
     uint32_t (*recv)(struct tb_tap *t, struct tb_tapped *packets, uint32_t max, uint64_t now_us);
     /* Nothing to be had: when to look again at the latest (since 1970; UINT64_MAX: when `fd` is
      * readable). To be asked before sleeping: from then on `fd` tells of new packets; 0: there are
-     * some already. Sets `fd`: while much comes it is -1, and one looks again at the time said,
-     * rather than be woken for each packet. */
+     * some already. Sets `fd`: while there is traffic it is -1, and one looks again at the time
+     * said, rather than be woken by packets. */
     uint64_t (*next_us)(struct tb_tap *t);
+    /* Only clients of these groups (bit by bit, io/backends.h) are wanted from now on, apart from
+     * SYNs and what does not show whose it is: no more than a hint. NULL: it takes none. */
+    void (*groups)(struct tb_tap *t, uint32_t groups);
     /* Packets lost so far because they were not read in time. */
     uint64_t (*drops)(struct tb_tap *t);
     void (*close)(struct tb_tap *t);
@@ -48,6 +51,11 @@ static inline uint32_t tb_tap_recv(struct tb_tap *t, struct tb_tapped *packets, 
 static inline uint64_t tb_tap_next_us(struct tb_tap *t)
 {
     return t->ops->next_us(t);
+}
+static inline void tb_tap_groups(struct tb_tap *t, uint32_t groups)
+{
+    if (t->ops->groups)
+        t->ops->groups(t, groups);
 }
 static inline uint64_t tb_tap_drops(struct tb_tap *t)
 {

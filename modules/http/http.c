@@ -106,4 +106,5 @@ TB_MODULE_EXPORT const struct tb_module tb_module_entry = {
     .learn_data = tb_http_learn_data,
     .learn_end = tb_http_learn_end,
     .response = tb_http_response,
+    .stands_alone = true,
 };

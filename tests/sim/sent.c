@@ -109,6 +109,17 @@ static void check_syn_options(struct conn *c, const struct seg *g)
         sim_fail(c->s, c, "SYN options are not the captured ones");
 }
 
+/* RFC 6528: above all numbers of the play before, acknowledged or not. */
+static void check_isn(struct conn *c, uint32_t iss)
+{
+    const struct conn *last = c->before;
+
+    if (last && last->syns > 0 && last->play + 1 == c->play &&
+        (int32_t) (iss - (last->iss + 1 + (uint32_t) last->max)) <= 0)
+        sim_fail(c->s, c, "a SYN at %u, the play before has sent up to %u", iss,
+                 last->iss + 1 + (uint32_t) last->max);
+}
+
 static void sent_syn(struct conn *c, const struct seg *g)
 {
     uint64_t now = c->s->now_us, gap = now - c->syn_us,
@@ -118,9 +129,10 @@ static void sent_syn(struct conn *c, const struct seg *g)
     if (c->open || c->refused || c->rst_sent || g->len || (g->flags & TB_TCP_ACK))
         sim_fail(c->s, c, "a SYN out of place");
     check_syn_options(c, g);
-    if (c->syns == 0)
+    if (c->syns == 0) {
         c->iss = g->seq;
-    else if (g->seq != c->iss)
+        check_isn(c, g->seq);
+    } else if (g->seq != c->iss)
         sim_fail(c->s, c, "a SYN again with another number");
     else if (!c->recovers && (gap + SLACK_US < due || is_late) && due <= RTO_MOST_US)
         sim_fail(c->s, c, "SYN %u again after %llu us", c->syns, (unsigned long long) gap);
@@ -283,6 +295,8 @@ static void check_bytes(struct conn *c, const struct seg *g, uint64_t from)
         sim_fail(c->s, c, "sends up to %llu of %u", (unsigned long long) to, t->wire_len);
     else if (g->len && memcmp(g->payload, t->wire + from, g->len) != 0)
         sim_fail(c->s, c, "wrong bytes at %llu", (unsigned long long) from);
+    if (g->len && to == t->wire_len && !(g->flags & TB_TCP_PSH)) /* RFC 9293 §3.9.1.2 */
+        sim_fail(c->s, c, "the last bytes are not pushed");
     if (fin && to != t->wire_len)
         sim_fail(c->s, c, "a FIN behind %llu of %u", (unsigned long long) to, t->wire_len);
     if (c->fin_sent && to > c->max - 1)

@@ -20,6 +20,7 @@
 #include <zlib.h>
 #include "base/clock.h"
 #include "io/backends.h"
+#include "io/glance.h"
 #include "io/tap.h"
 #include "trace/flow.h"
 #include "trace/fragment.h"
@@ -184,6 +185,7 @@ static bool sleep_until(struct probe *p)
 
 static void run(struct probe *p)
 {
+    static const struct timespec last = {0, TB_GLANCE_PAUSE_US * 1000}; /* until the next look */
     bool over;
     do {
         over = sleep_until(p);
@@ -192,6 +194,9 @@ static void run(struct probe *p)
         for (uint32_t i = 0; i < p->setup.workers && p->worker[0].tap->is_over; i++)
             over |= p->worker[i].tap->is_over;
     } while (!over);
+    nanosleep(&last, NULL);
+    for (uint32_t i = 0; i < p->setup.workers; i++)
+        drain(p, i);
 }
 
 /* --- what came ----------------------------------------------------------------------------------

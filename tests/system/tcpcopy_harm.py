@@ -148,12 +148,21 @@ def recovers(l, copy, name):
 
 def target_killed(l):
     copy = four.Copy(l)
+    stays = four.connect(l, 8)
+    four.get(stays)
 
     def event():
         l.target_server.kill()
         time.sleep(0.5)     # the time it is away is what is tested
         l.target_server = l.nginx(l.target, four.PORT)
     under_load(l, "kill -9 of the target's server", event)
+    four.get(stays, "page-500.html")
+    arrived = False
+    with contextlib.suppress(lab.LabError):
+        arrived = lab.wait_for("it", lambda: "page-500.html" in l.target_server.access_log.read_text())
+    l.ok(arrived, "kill -9 of the target's server: a keep-alive session goes on with its next request",
+         copy.process.text()[-1500:])
+    stays.close()
     recovers(l, copy, "kill -9 of the target's server")
 
     def silence():

@@ -224,7 +224,7 @@ def comet(l):
     """The module: WebSockets have keys of their own at the target, and answer its pings."""
     servers = [l.python_server(host, "pushserver.py", comet_lab.PORT) for host in (l.online, l.target)]
     four.speak_as(l, 121)
-    copy = four.Copy(l, "--module", "comet", to=to(comet_lab.PORT), ready=False)  # holds a probe
+    copy = four.Copy(l, "--comet", to=to(comet_lab.PORT), ready=False)  # holds a probe
     lab.wait_for("tcpcopy", lambda: "copying live sessions" in copy.process.text())
     with captures.Recording(l, l.target, comet_lab.PORT) as played:
         clients(l, "ws")

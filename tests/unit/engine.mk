@@ -5,6 +5,7 @@ unit_engine = \
 	tests/unit/engine_hold.test \
 	tests/unit/engine_life.test \
 	tests/unit/engine_live.test \
+	tests/unit/engine_live_share.test \
 	tests/unit/engine_module.test \
 	tests/unit/engine_modules.test \
 	tests/unit/engine_network.test \
@@ -38,6 +39,10 @@ tests_unit_engine_life_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 tests_unit_engine_live_test_SOURCES = %D%/engine_live_test.c $(unit_engine_rig)
 tests_unit_engine_live_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_engine_live_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
+
+tests_unit_engine_live_share_test_SOURCES = %D%/engine_live_share_test.c %D%/unit.h
+tests_unit_engine_live_share_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_engine_live_share_test_LDADD = core/libtbcore.la $(CMOCKA_LIBS)
 
 tests_unit_engine_module_test_SOURCES = %D%/engine_module_test.c $(unit_engine_rig)
 tests_unit_engine_module_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

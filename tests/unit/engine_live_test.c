@@ -25,6 +25,8 @@ struct online {
     uint32_t lent_count;
     uint64_t lost_at; /* of all packets, the one that is not seen (0: none) */
     uint64_t passed;
+    uint32_t groups; /* of clients that are wanted */
+    uint64_t left_out;
 };
 
 struct live {
@@ -69,6 +71,25 @@ static uint64_t seen_us(const struct online *o)
     return o->record.time_us + o->lag_us;
 }
 
+/* As a kernel filter would decide it. */
+static bool is_wanted(const struct online *o, const uint8_t *data, uint32_t len)
+{
+    struct tb_segment seg;
+    struct tb_ip ip;
+
+    if (tb_ip_parse(data, len, &ip) < 0 || tb_tcp_parse(&ip, &seg) < 0 || seg.flags & TB_TCP_SYN)
+        return true;
+    bool from_client = seg.dport < seg.sport;
+    uint32_t place = tb_steer_place(tb_addr_low32(from_client ? &seg.src : &seg.dst),
+                                    from_client ? seg.sport : seg.dport);
+    return o->groups >> tb_steer_group(place) & 1;
+}
+
+static void online_groups(struct tb_tap *t, uint32_t groups)
+{
+    ((struct online *) t)->groups = groups;
+}
+
 static uint32_t online_recv(struct tb_tap *t, struct tb_tapped *out, uint32_t max, uint64_t now_us)
 {
     struct online *o = (struct online *) t;
@@ -82,6 +103,10 @@ static uint32_t online_recv(struct tb_tap *t, struct tb_tapped *out, uint32_t ma
         if (offset < 0 || ++o->passed == o->lost_at)
             continue;
         uint32_t len = r->len - (uint32_t) offset;
+        if (!is_wanted(o, r->data + offset, len)) {
+            o->left_out++;
+            continue;
+        }
         o->lent[o->lent_count] = exact_copy(r->data + offset, len);
         out[count++] = (struct tb_tapped){.data = o->lent[o->lent_count++],
                                           .len = len,
@@ -105,7 +130,11 @@ static uint64_t online_drops(struct tb_tap *t)
 }
 
 static const struct tb_tap_ops online_ops = {
-    .recv = online_recv, .next_us = online_next_us, .drops = online_drops};
+    .recv = online_recv,
+    .next_us = online_next_us,
+    .groups = online_groups,
+    .drops = online_drops,
+};
 
 /* --- the target --------------------------------------------------------------------------------
  */
@@ -211,6 +240,7 @@ static struct live *prepare(const char *path, uint32_t server_us)
             tb_addr_parse("fd00::99", &l->targets[i].addr);
     assert_int_equal(tb_capture_file_open(&l->online.capture, path, &err), 0);
     l->online.tap = (struct tb_tap){.ops = &online_ops, .fd = -1};
+    l->online.groups = UINT32_MAX;
     l->taps[0] = &l->online.tap;
     l->module = (struct tb_module){.magic = TB_MODULE_MAGIC, .abi = TB_MODULE_ABI, .name = "test"};
     l->config = (struct tb_live_config){
@@ -381,6 +411,7 @@ struct notes {
     uint32_t begun;
     size_t bytes; /* of a note */
     struct tb_host host;
+    struct tb_learner learner;
 };
 
 struct noted {
@@ -456,10 +487,11 @@ static enum tb_request_action read_note(struct tb_session *s, const struct tb_re
     return TB_REQUEST_SEND;
 }
 
-static struct tb_learner learner_of(struct notes *n)
+static const struct tb_learner *learner_of(struct notes *n)
 {
     tb_host_play_functions(&n->host);
-    return (struct tb_learner){n, begin_notes, take_notes, end_notes, forget_note};
+    n->learner = (struct tb_learner){n, begin_notes, take_notes, end_notes, forget_note};
+    return &n->learner;
 }
 
 static void check_forgotten(const struct notes *n)
@@ -472,11 +504,10 @@ static void check_forgotten(const struct notes *n)
 static void play_with_notes(const char *capture, struct notes *n, uint32_t replicas,
                             uint64_t lost_at, bool stop)
 {
-    const struct tb_learner learner = learner_of(n);
     char path[512];
     struct live *l = prepare(capture_path(capture, path), 0);
 
-    l->config.learner = &learner;
+    l->config.learner = learner_of(n);
     l->config.replicas = replicas;
     l->module.request = read_note;
     l->online.lost_at = lost_at;
@@ -652,6 +683,7 @@ static void a_share_is_the_same_in_every_run(void **state)
     assert_true(one->server.count < one->truth.session_count * 2 / 5);
     assert_int_equal(one->server.count, two->server.count);
     assert_memory_equal(one->used, two->used, sizeof one->used);
+    assert_true(one->online.left_out > 0); /* and what was not chosen did not come up */
     finish(one, true);
     finish(two, true);
 }
@@ -718,18 +750,112 @@ static void what_modules_hold_counts_for_the_limit(void **state)
 {
     enum { NOTE = 4000, LIMIT = 100000 };
     struct notes n = {.bytes = NOTE};
-    const struct tb_learner learner = learner_of(&n);
     char path[512];
     struct live *l = prepare(capture_path("http-keepalive.pcap.gz", path), 0);
 
     (void) state;
-    l->config.learner = &learner;
+    l->config.learner = learner_of(&n);
     l->config.memory_bytes = LIMIT;
     l->server.is_deaf = true;
     begin(l);
     run(l);
     assert_in_range(n.most, LIMIT / NOTE / 2, LIMIT / NOTE);
     assert_int_equal(l->worker->stats.verdicts[TB_VERDICT_SHED], l->worker->stats.live.shed_memory);
+    finish(l, true);
+    check_forgotten(&n);
+}
+
+/* --- targets that fail -------------------------------------------------------------------------
+ */
+
+/* Resets as soon as something comes; of what was sent at a time the first packet counts. */
+static const struct fake_script *choose_resetting(void *ctx, const struct fake_conn *c)
+{
+    static const struct fake_script script = {.step = {{.after = 1, .then = FAKE_RESET}},
+                                              .count = 1};
+
+    (void) ctx;
+    (void) c;
+    return &script;
+}
+
+static struct live *play_at_failing_target(bool stands_alone, struct notes *n)
+{
+    char path[512];
+    struct live *l = prepare(capture_path("http-thinktime.pcap.gz", path), 0);
+
+    l->config.learner = learner_of(n);
+    l->module.stands_alone = stands_alone;
+    l->server.choose = choose_resetting;
+    begin(l);
+    run(l);
+    return l;
+}
+
+static uint64_t arrived_bytes(const struct live *l)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < l->server.count; i++)
+        sum += l->server.conn[i]->in_order;
+    return sum;
+}
+
+static void a_copy_goes_on_with_the_next_request_when_the_target_resets(void **state)
+{
+    struct notes n = {0};
+    struct live *l = play_at_failing_target(true, &n);
+    const struct tb_stats *s = &l->worker->stats;
+    uint64_t requests = 0, bytes = 0;
+
+    (void) state;
+    for (uint32_t i = 0; i < l->truth.session_count; i++) {
+        requests += l->truth.sessions[i]->requests;
+        bytes += l->truth.sessions[i]->client_bytes;
+    }
+    assert_true(requests > 2 * l->truth.session_count);
+    assert_int_equal(l->server.count, requests);
+    assert_int_equal(arrived_bytes(l), bytes);
+    assert_int_equal(s->reconnects, requests - l->truth.session_count);
+    finish(l, true);
+    check_forgotten(&n);
+}
+
+static void a_copy_whose_requests_do_not_stand_alone_ends(void **state)
+{
+    struct notes n = {0};
+    struct live *l = play_at_failing_target(false, &n);
+
+    (void) state;
+    assert_int_equal(l->server.count, l->truth.session_count);
+    assert_int_equal(l->worker->stats.reconnects, 0);
+    finish(l, true);
+    check_forgotten(&n);
+}
+
+/* A SYN per request at most, and no memory of what cannot be sent. */
+static void a_copy_waits_for_the_target_to_come_back(void **state)
+{
+    struct notes n = {0};
+    char path[512];
+    struct live *l = prepare(capture_path("http-thinktime.pcap.gz", path), 0);
+    uint64_t requests = 0;
+
+    (void) state;
+    l->config.learner = learner_of(&n);
+    l->module.stands_alone = true;
+    l->server.choose = choose_any;
+    l->server.refuses = true;
+    begin(l);
+    for (uint32_t i = 0; i < l->truth.session_count; i++)
+        requests += l->truth.sessions[i]->requests;
+    while (l->worker->stats.live.taken < l->truth.session_count)
+        step(l);
+    l->server.refuses = false;
+    run(l);
+    assert_true(l->worker->stats.verdicts[TB_VERDICT_REFUSED] >= l->truth.session_count - 1);
+    assert_true(l->worker->stats.started <= requests + l->truth.session_count);
+    assert_true(l->server.count > 0 && arrived_bytes(l) > 0);
     finish(l, true);
     check_forgotten(&n);
 }
@@ -746,6 +872,9 @@ int main(void)
         cmocka_unit_test(a_target_that_refuses_costs_nothing_but_verdicts),
         cmocka_unit_test(sessions_are_given_up_before_memory_goes_beyond_its_limit),
         cmocka_unit_test(what_modules_hold_counts_for_the_limit),
+        cmocka_unit_test(a_copy_goes_on_with_the_next_request_when_the_target_resets),
+        cmocka_unit_test(a_copy_whose_requests_do_not_stand_alone_ends),
+        cmocka_unit_test(a_copy_waits_for_the_target_to_come_back),
         cmocka_unit_test(notes_are_forgotten_when_nobody_plays_them),
         cmocka_unit_test(early_requests_are_forgotten_while_replicas_go_on),
     };

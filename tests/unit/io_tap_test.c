@@ -45,6 +45,13 @@ static uint32_t packet(struct ends e, uint8_t out[ROOM])
     return tb_frame_flatten(&f, out, ROOM);
 }
 
+static uint32_t fragment(struct ends e, uint16_t offset_and_flags, uint8_t out[ROOM])
+{
+    uint32_t len = packet(e, out);
+    tb_put_be16(out + 6, offset_and_flags);
+    return len;
+}
+
 /* An Ethernet frame with that packet, in VXLAN, in UDP, in IPv4. */
 static uint32_t mirrored(struct ends e, uint8_t out[ROOM])
 {
@@ -68,6 +75,7 @@ struct rig {
     struct tb_endpoint targets[2];
     struct tb_tap_setup setup;
     struct tb_tap_filter filter;
+    uint32_t groups; /* of clients */
 };
 
 static void rig_setup(struct rig *r)
@@ -77,6 +85,7 @@ static void rig_setup(struct rig *r)
                      {.addr = addr(ONLINE6), .port = 80},
                      {.any_addr = true, .port = 8080}},
         .targets = {{addr(TARGET), 8080}, {addr(TARGET6), 8080}},
+        .groups = UINT32_MAX,
     };
     r->setup = (struct tb_tap_setup){.services = r->services,
                                      .service_count = 3,
@@ -98,7 +107,7 @@ static uint32_t passed_on(const struct rig *r, enum tb_tap_part part, struct asi
 {
     static const uint32_t ifindex[] = {5, 7};
     struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
-    uint32_t n = tb_tap_filter_program(&r->filter, part, ifindex, devices, program);
+    uint32_t n = tb_tap_filter_program(&r->filter, part, ifindex, devices, r->groups, program);
     assert_true(n > 0 && n <= TB_STEER_FILTER_MAX);
     uint32_t result = run_filter(program, n, aside, p, len);
     free(program);
@@ -298,15 +307,93 @@ static void long_cuts_are_our_own(void **state)
     tb_tap_filter_fini(&r.filter);
 }
 
-/* --- fragments and extension headers ------------------------------------------------------------
+/* --- groups of clients
+ * -----------------------------------------------------------------------------
  */
 
-static uint32_t fragment(struct ends e, uint16_t offset_and_flags, uint8_t out[ROOM])
+static uint32_t group_of(const char *client, uint16_t port)
 {
-    uint32_t len = packet(e, out);
-    tb_put_be16(out + 6, offset_and_flags);
-    return len;
+    struct tb_addr a = addr(client);
+    return tb_steer_group(tb_steer_place(tb_addr_low32(&a), port));
 }
+
+/* Every group alone, clients in many of them, in both directions. */
+static void the_kernel_takes_only_clients_of_the_groups_wanted(void **state)
+{
+    (void) state;
+    struct rig r;
+    uint8_t p[ROOM];
+    uint32_t seen = 0;
+    rig_setup(&r);
+    rig_open(&r);
+    for (uint16_t port = 40000; port < 40200; port++) {
+        const struct ends v4[] = {{CLIENT, port, ONLINE, 80}, {"10.9.8.7", 8080, CLIENT, port}};
+        const struct ends v6[] = {{ONLINE6, 80, CLIENT6, port}, {CLIENT6, port, ONLINE6, 80}};
+        for (size_t i = 0; i < 2; i++) {
+            uint32_t group = group_of(CLIENT, port);
+            seen |= UINT32_C(1) << group;
+            r.groups = UINT32_C(1) << group;
+            uint32_t len = packet(v4[i], p);
+            assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), len);
+            r.groups = ~r.groups;
+            assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), 0);
+            r.groups = UINT32_C(1) << group_of(CLIENT6, port);
+            len = packet(v6[i], p);
+            assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), len);
+            r.groups = ~r.groups;
+            assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), 0);
+        }
+    }
+    assert_int_equal(seen, UINT32_MAX);
+    tb_tap_filter_fini(&r.filter);
+}
+
+static void syns_and_fragments_pass_whatever_the_groups(void **state)
+{
+    (void) state;
+    struct rig r;
+    uint8_t p[ROOM];
+    rig_setup(&r);
+    r.groups = 0;
+    rig_open(&r);
+    for (size_t i = 0; i < CASES; i++) {
+        uint32_t len = packet(cases[i].ends, p);
+        assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), 0);
+        p[(p[0] >> 4 == 4 ? 20 : 40) + 13] |= TB_TCP_SYN;
+        assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), cases[i].wanted ? len : 0);
+    }
+    uint32_t len = fragment(cases[0].ends, 0x2000, p);
+    assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), len);
+    len = fragment(cases[1].ends, 0x0020, p);
+    assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), len);
+    tb_tap_filter_fini(&r.filter);
+}
+
+/* Conditions and lengths are those of the filter without groups. */
+static void groups_change_nothing_else(void **state)
+{
+    (void) state;
+    struct rig r;
+    uint8_t p[ROOM];
+    rig_setup(&r);
+    r.setup.snaplen = 100;
+    r.setup.filter = "net 198.18.0.0/15";
+    r.groups = UINT32_MAX - 1;
+    rig_open(&r);
+    for (uint16_t port = 40000; port < 40100; port++) {
+        uint32_t len = packet((struct ends){CLIENT, port, ONLINE, 80}, p);
+        assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), group_of(CLIENT, port) ? 100 : 0);
+        len = packet((struct ends){"10.1.1.1", port, "10.2.2.2", 8080}, p);
+        assert_int_equal(passed(&r, TB_TAP_SHARED, p, len), 0);
+        struct aside elsewhere = {PACKET_HOST, 0, 6, ARPHRD_ETHER};
+        len = packet((struct ends){CLIENT, port, ONLINE, 80}, p);
+        assert_int_equal(passed_on(&r, TB_TAP_SHARED, elsewhere, p, len, 2), 0);
+    }
+    tb_tap_filter_fini(&r.filter);
+}
+
+/* --- fragments and extension headers ------------------------------------------------------------
+ */
 
 static void every_fragment_reaches_the_flows_worker(void **state)
 {
@@ -520,6 +607,9 @@ int main(void)
         cmocka_unit_test(too_many_services_are_refused),
         cmocka_unit_test(packets_are_cut_as_wished),
         cmocka_unit_test(long_cuts_are_our_own),
+        cmocka_unit_test(the_kernel_takes_only_clients_of_the_groups_wanted),
+        cmocka_unit_test(syns_and_fragments_pass_whatever_the_groups),
+        cmocka_unit_test(groups_change_nothing_else),
         cmocka_unit_test(every_fragment_reaches_the_flows_worker),
         cmocka_unit_test(ipv6_extension_headers_are_everybodys),
         cmocka_unit_test(mirrored_packets_are_unwrapped),
