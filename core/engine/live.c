@@ -345,23 +345,24 @@ void tb_live_retire(struct tb_live *l, struct tb_user *u)
     uint32_t slot = tb_user_index(l->w, u);
     struct tb_live_user *lu = &l->users[slot];
     struct tb_script *s = lu->script;
+    uint32_t flow = lu->flow;
 
     if (!lu->is_taken)
         return;
     unlink_sibling(l, slot);
     unlink_slot(l, slot);
     lu->is_taken = lu->waits = false;
+    lu->flow = 0;
     lu->script = &l->nobody[s->transfer];
     u->sent = NULL;
     give_slot(l, slot);
     if (s->number != TB_LIVE_NOBODY)
         return;
     tb_live_share_end(&l->share, &s->client, s->client_port);
-    if (lu->flow)
-        tb_flows_abandon(&l->flows, lu->flow);
+    if (flow)
+        tb_flows_abandon(&l->flows, flow);
     else
         tb_drafting_free_script(&l->flows.drafting, s);
-    lu->flow = 0;
 }
 
 /* The first request of the script that a replica may still need; NULL: not known. */

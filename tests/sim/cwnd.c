@@ -21,7 +21,8 @@ static uint64_t lesser(uint64_t a, uint64_t b)
 
 void cwnd_open(struct conn *c)
 {
-    c->cwnd = sent_initial_window(c);
+    /* RFC 5681 §3.1; one lost SYN is forgiven, as Linux does. */
+    c->cwnd = c->syns > 2 && !c->recovers ? c->mss : sent_initial_window(c);
     c->ssthresh = UINT32_MAX;
 }
 

@@ -183,6 +183,17 @@ static void check_sack(struct conn *c, const struct seg *g)
     }
 }
 
+/* Answers to empty segments that cannot be taken are no faster than delayed ACKs. */
+static void check_not_hasty(const struct conn *c, const struct seg *g)
+{
+    bool is_due = c->ack_by_us == SIM_NONE || c->s->now_us + 3 * TICK_US >= c->ack_by_us;
+    bool is_bare = g->len == 0 && !(g->flags & TB_TCP_FIN) && g->seq == watch_next_number(c);
+
+    if (is_bare && c->heard_us == c->s->now_us && c->turn_slow > 0 &&
+        c->turn_slow == c->turn_heard && !is_due && !c->fuzzy)
+        sim_fail(c->s, c, "an ACK at once of an empty segment");
+}
+
 static void check_ack(struct conn *c, const struct seg *g)
 {
     uint64_t ack =
@@ -195,6 +206,7 @@ static void check_ack(struct conn *c, const struct seg *g)
                  (unsigned long long) c->rcv, (unsigned long long) c->last_ack_out);
     if (c->ack_by_us != SIM_NONE)
         watch_check_ack_time(c);
+    check_not_hasty(c, g);
     c->last_ack_out = ack;
     c->unacked = 0;
     c->ack_by_us = SIM_NONE;

@@ -127,10 +127,12 @@ static void owe_soon(struct conn *c)
 /* To what cannot be taken; to an empty segment that is no probe not at once. */
 static void owe_refused(struct conn *c, int64_t from, int64_t len)
 {
-    if (len > 0 || from + 1 == (int64_t) c->rcv)
+    if (len > 0 || from + 1 == (int64_t) c->rcv) {
         owe_now(c);
-    else
-        owe_soon(c);
+        return;
+    }
+    c->turn_slow++;
+    owe_soon(c);
 }
 
 static bool is_over(const struct conn *c)
@@ -492,6 +494,10 @@ static void received_open(struct conn *c, const struct seg *g)
     int64_t nxt = (int64_t) c->rcv, edge = (int64_t) watch_window_edge(c);
     int64_t len = (int64_t) g->len + !!(g->flags & TB_TCP_SYN) + !!(g->flags & TB_TCP_FIN);
 
+    if (c->heard_us != c->s->now_us)
+        c->turn_heard = c->turn_slow = 0;
+    c->heard_us = c->s->now_us;
+    c->turn_heard++;
     if (g->flags & TB_TCP_RST) {
         bool exact = from == nxt || (c->fuzzy && from <= nxt && from >= (int64_t) c->last_ack_out);
         if (exact && !is_over(c)) {

@@ -64,6 +64,8 @@ struct conn {
     uint64_t unacked;
     uint64_t ack_by_us; /* SIM_NONE: none owed */
     bool ack_now;
+    uint64_t heard_us; /* the segments of one turn; those that ask for no ACK at once */
+    unsigned turn_heard, turn_slow;
     uint64_t last_ack_out; /* offset */
     uint64_t turn_us;      /* the segments with bytes that came in one turn */
     unsigned turn_segments;

@@ -375,6 +375,8 @@ static void finish(struct live *l, bool over)
         assert_int_equal(w->pendings.in_use, 0);
         assert_int_equal(w->held.in_use, 0);
         assert_int_equal(tb_live_script_bytes(w->live), 0);
+        for (uint32_t i = 0; i < l->config.users; i++)
+            assert_true(!w->live_users[i].is_taken && w->live_users[i].flow == 0);
     }
     give_back(&l->online);
     tb_worker_fini(l->worker);
