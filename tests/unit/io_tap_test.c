@@ -257,7 +257,7 @@ static void a_filter_that_is_none_is_refused_in_libpcaps_words(void **state)
 static void too_many_services_are_refused(void **state)
 {
     (void) state;
-    enum { MANY = 2000 };
+    enum { MANY = 300 }; /* libpcap's time grows with the square */
     struct rig r;
     struct tb_err err;
     rig_setup(&r);
@@ -267,7 +267,7 @@ static void too_many_services_are_refused(void **state)
     r.setup.services = many;
     r.setup.service_count = MANY;
     assert_int_equal(tb_tap_filter_init(&r.filter, &r.setup, &err), -E2BIG);
-    assert_non_null(strstr(err.text, "2000 services"));
+    assert_non_null(strstr(err.text, "300 services"));
     tb_tap_filter_fini(&r.filter);
     struct sock_filter *program = calloc(TB_STEER_FILTER_MAX, sizeof *program);
     assert_int_equal(tb_steer_client(many, MANY, 2, program), -E2BIG);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which sessions a capture holds: beginnings, ends, port reuse, and why some are not used. */
 #include <errno.h>
+#include "trace/flow.h"
 #include "trace_build.h"
 
 static void plays_a_session_from_its_syn(void **state)
@@ -361,6 +362,26 @@ static void keeps_many_connections_apart(void **state)
     tb_trace_free(&t);
 }
 
+/* Ended connections wait for late packets; of more than fit the oldest gives way. */
+static void a_crowd_may_end_at_once(void **state)
+{
+    enum { COUNT = TB_FLOW_LINGER_MAX + 100 };
+    struct cap c = new_cap(LINK_RAW);
+    struct conn first = new_conn(1024), n;
+    for (int i = 0; i < COUNT; i++) {
+        n = new_conn((uint16_t) (1024 + i));
+        shake_hands(&c, &n);
+        client_says(&c, &n, "hello");
+        close_both(&c, &n);
+    }
+    segment(&c, &first, TB_FROM_CLIENT, 1, 1, ACK, "hello"); /* known, and no session of its own */
+    struct tb_trace t = load(&c);
+    assert_int_equal(t.session_count, COUNT);
+    assert_int_equal(t.client_bytes, COUNT * 5);
+    assert_int_equal(skipped_in_all(&t), 0);
+    tb_trace_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +405,7 @@ int main(void)
         cmocka_unit_test(ignores_a_reset_outside_the_window),
         cmocka_unit_test(numbers_sessions_by_their_syn),
         cmocka_unit_test(keeps_many_connections_apart),
+        cmocka_unit_test(a_crowd_may_end_at_once),
     };
     return cmocka_run_group_tests_name("trace_flow", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "packet/wire.h"
+#include "trace/capture.h"
 #include "trace_build.h"
 
 /* A short dialogue: requests "hello" 2 ms after the handshake and "more", 4 ms after the answer. */
@@ -440,6 +441,59 @@ static void passes_over_blocks_of_unknown_interfaces(void **state)
     tb_trace_free(&t);
 }
 
+static void takes_no_more_interfaces_than_it_has_room_for(void **state)
+{
+    struct cap plain = new_cap(LINK_ETHERNET), c = {0};
+    struct conn n = new_conn(4000);
+    const struct target last = {6, TB_CAPTURE_INTERFACES - 1, 1000000, 0, 0},
+                        beyond = {6, TB_CAPTURE_INTERFACES, 1000000, 0, 0};
+    add_dialogue(&plain, &n);
+    add_section(&c);
+    for (int i = 0; i < TB_CAPTURE_INTERFACES + 10; i++)
+        add_interface(&c, LINK_ETHERNET, 0, 0);
+    convert(&c, &plain, 0, 1, &beyond);
+    convert(&c, &plain, 0, 99, &last);
+    free_cap(&plain);
+    struct tb_trace t = load(&c);
+    assert_dialogue(t.sessions[0]);
+    assert_non_null(strstr(t.warning, "damaged in 1 place"));
+    tb_trace_free(&t);
+}
+
+static void takes_times_before_1970_for_1970(void **state)
+{
+    struct cap plain = new_cap(LINK_ETHERNET), c = {0};
+    struct conn n = new_conn(4000);
+    const struct target to = {6, 0, 1000000, 0, 0};
+    add_dialogue(&plain, &n);
+    add_section(&c);
+    add_interface(&c, LINK_ETHERNET, 0, -2000000000);
+    convert(&c, &plain, 0, 99, &to);
+    free_cap(&plain);
+    struct tb_trace t = load(&c);
+    assert_stream(t.sessions[0], "hellomore");
+    assert_int_equal(t.sessions[0]->start_us, 0);
+    tb_trace_free(&t);
+}
+
+static void cuts_simple_packet_blocks_at_their_snaplen(void **state)
+{
+    struct cap plain = new_cap(LINK_ETHERNET), c = {0};
+    struct conn n = new_conn(4000);
+    const struct target simple = {3, 0, 1000000, 0, 0};
+    const uint32_t snaplen = 14 + 20 + 20 + 3; /* three bytes of what is said */
+    add_dialogue(&plain, &n);
+    add_section(&c);
+    size_t at = c.out.len;
+    add_interface(&c, LINK_ETHERNET, 0, 0);
+    memcpy(c.out.b + at + 12, &snaplen, 4);
+    convert(&c, &plain, 0, 99, &simple);
+    free_cap(&plain);
+    struct tb_trace t = load_nothing(&c);
+    assert_int_equal(skipped(&t, "truncated"), 1);
+    tb_trace_free(&t);
+}
+
 static void finds_the_next_block_after_damage(void **state)
 {
     struct cap plain = new_cap(LINK_ETHERNET), c = {0};
@@ -731,6 +785,9 @@ int main(void)
         cmocka_unit_test(reads_pcapng_of_several_sections_and_interfaces),
         cmocka_unit_test(reads_simple_packet_blocks),
         cmocka_unit_test(passes_over_blocks_of_unknown_interfaces),
+        cmocka_unit_test(takes_no_more_interfaces_than_it_has_room_for),
+        cmocka_unit_test(takes_times_before_1970_for_1970),
+        cmocka_unit_test(cuts_simple_packet_blocks_at_their_snaplen),
         cmocka_unit_test(finds_the_next_block_after_damage),
         cmocka_unit_test(reads_gzip),
         cmocka_unit_test(reads_gzip_of_several_members),

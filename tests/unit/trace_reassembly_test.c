@@ -89,6 +89,19 @@ static void puts_every_permutation_into_order(void **state)
     }
 }
 
+/* Memory is bounded, whatever waits for a byte that does not come. */
+static void gives_up_a_gap_with_too_many_pieces_behind_it(void **state)
+{
+    struct cap c;
+    struct conn n = opened(&c);
+    for (uint32_t i = 0; i < 16500; i++)
+        client_sends(&c, &n, 2 + i, "x");
+    client_sends(&c, &n, 1, "y");
+    struct tb_trace t = load_nothing(&c);
+    assert_int_equal(skipped(&t, "hole"), 1);
+    tb_trace_free(&t);
+}
+
 static void passes_the_wrap_of_sequence_numbers(void **state)
 {
     struct cap c = new_cap(LINK_ETHERNET);
@@ -433,6 +446,7 @@ int main(void)
         cmocka_unit_test(of_overlapping_segments_takes_the_one_that_begins_first),
         cmocka_unit_test(puts_segments_into_order),
         cmocka_unit_test(puts_every_permutation_into_order),
+        cmocka_unit_test(gives_up_a_gap_with_too_many_pieces_behind_it),
         cmocka_unit_test(passes_the_wrap_of_sequence_numbers),
         cmocka_unit_test(ignores_keep_alive_probes),
         cmocka_unit_test(takes_the_byte_of_a_window_probe),

@@ -83,6 +83,22 @@ static void packets_pass_at_the_distances_captured(void **state)
     rig_close(&r);
 }
 
+static void what_is_not_tcp_does_not_pass(void **state)
+{
+    (void) state;
+    struct cap c = new_cap(LINK_ETHERNET), some = three_packets();
+    static const uint8_t udp[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17}, cut[12] = {0x45};
+    struct rig r;
+    add_packet(&c, udp, sizeof udp);
+    add_packet(&c, cut, sizeof cut);
+    add_bytes(&c.out, some.out.b + 24, some.out.len - 24);
+    free_cap(&some);
+    rig_prepare(&r, &c);
+    rig_open(&r);
+    assert_int_equal(passed_by(&r, 3 * S), 3);
+    rig_close(&r);
+}
+
 static void the_first_packet_passes_when_it_is_asked_for(void **state)
 {
     (void) state;
@@ -347,6 +363,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packets_pass_at_the_distances_captured),
+        cmocka_unit_test(what_is_not_tcp_does_not_pass),
         cmocka_unit_test(the_first_packet_passes_when_it_is_asked_for),
         cmocka_unit_test(faster_when_accelerated),
         cmocka_unit_test(as_fast_as_it_is_read_without_acceleration),
