@@ -2,6 +2,7 @@
 """What the programs of this folder share: figures with their goals, tables and JSON of them, whether a
 figure got worse, and what /proc says of processes and of the machine. Importing it makes the modules
 of tests/system importable. Standard library only."""
+import contextlib
 import json
 import os
 import pathlib
@@ -161,6 +162,22 @@ def of_lines(path, kind):
         if line.startswith(kind + ":"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+@contextlib.contextmanager
+def many_orphans():
+    """While it lasts the kernel keeps as many sockets that their program has closed as there are. The
+    limit is one for all namespaces: beyond it, connections of others are reset too."""
+    path = pathlib.Path("/proc/sys/net/ipv4/tcp_max_orphans")
+    before, enough = path.read_text() if path.exists() else "", 1 << 22
+    raises = before and int(before) < enough
+    if raises:
+        path.write_text(str(enough))
+    try:
+        yield
+    finally:
+        if raises:
+            path.write_text(before)
 
 
 def machine():

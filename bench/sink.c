@@ -77,6 +77,8 @@ struct worker {
     int listener, epoll, timer;
     bool listening; /* false while there are no descriptors left */
     unsigned slice;
+    EVP_MD *sha1;
+    EVP_MD_CTX *digest;
     char *answer_keep, *answer_close, *answer_stream; /* complete responses */
     size_t keep_len, close_len, stream_len, body_bytes;
     size_t out_len;
@@ -217,14 +219,17 @@ static void conn_writable(struct worker *w, int fd)
 /* --- requests ------------------------------------------------------------------------------- */
 
 /* What proves that the server has understood (RFC 6455 §4.2.2). */
-static void socket_accept(struct conn *c, const char *key, size_t len)
+static void socket_accept(struct worker *w, struct conn *c, const char *key, size_t len)
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     unsigned char text[LINE_BYTES + sizeof guid], digest[SHA_DIGEST_LENGTH];
 
     memcpy(text, key, len);
     memcpy(text + len, guid, sizeof guid - 1);
-    SHA1(text, len + sizeof guid - 1, digest);
+    if (!EVP_DigestInit_ex2(w->digest, w->sha1, NULL) ||
+        !EVP_DigestUpdate(w->digest, text, len + sizeof guid - 1) ||
+        !EVP_DigestFinal_ex(w->digest, digest, NULL))
+        die("SHA1");
     EVP_EncodeBlock((unsigned char *) c->accept, digest, sizeof digest);
 }
 
@@ -280,7 +285,7 @@ static void head_line(struct worker *w, struct conn *c, const char *line, size_t
             if (line[i] >= '0' && line[i] <= '9' && c->body_left < UINT64_MAX / 16)
                 c->body_left = c->body_left * 10 + (uint64_t) (line[i] - '0');
     } else if (len > 19 && len < LINE_BYTES && strncasecmp(line, "Sec-WebSocket-Key: ", 19) == 0) {
-        socket_accept(c, line + 19, len - 19);
+        socket_accept(w, c, line + 19, len - 19);
     } else if (len > 11 && strncasecmp(line, "Connection:", 11) == 0) {
         const char *v = line + 11, *end = line + len;
         while (v < end && *v == ' ')
@@ -488,7 +493,9 @@ static void worker_init(struct worker *w, const struct options *o, int listener,
     w->conns = mmap(NULL, w->conn_count * sizeof *w->conns, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (w->conns == MAP_FAILED || w->epoll < 0 || !w->answer_stream)
+    w->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL); /* once: finding it takes longer than using it */
+    w->digest = EVP_MD_CTX_new();
+    if (w->conns == MAP_FAILED || w->epoll < 0 || !w->answer_stream || !w->sha1 || !w->digest)
         die("cannot start a worker");
     watch(w, listener, EPOLL_CTL_ADD, EPOLLIN);
     w->listening = true;

@@ -301,15 +301,7 @@ static void add_row(struct tb_replay *r, const struct tb_engine_progress *p)
 {
     const struct tb_stats *s = p->last_second;
 
-    if (r->timeline_count == r->timeline_room) {
-        uint32_t room = r->timeline_room ? 2 * r->timeline_room : 64;
-        struct tb_timeline_row *more = realloc(r->timeline, room * sizeof *more);
-        if (!more)
-            return;
-        r->timeline = more;
-        r->timeline_room = room;
-    }
-    r->timeline[r->timeline_count++] = (struct tb_timeline_row){
+    struct tb_timeline_row second = {
         .t_s = (double) p->elapsed_us / 1e6,
         .open = s->open,
         .started = s->started,
@@ -318,6 +310,7 @@ static void add_row(struct tb_replay *r, const struct tb_engine_progress *p)
         .failed = tb_stats_failed(s),
         .p99_us = tb_histogram_quantile(&s->response, 0.99),
     };
+    tb_timeline_add(&r->timeline, &second);
 }
 
 /* Sessions this process plays; UINT64_MAX: as many as the duration allows. */
@@ -380,7 +373,10 @@ int tb_replay_play(struct tb_replay *r, struct tb_err *err)
     if (r->options->log && !r->live)
         tb_log(TB_LOG_INFO, "playing %u captured sessions with %u users, %u worker%s",
                r->plan.session_count, r->plan.users, r->workers, r->workers == 1 ? "" : "s");
-    int rc = tb_engine_run(&r->config, r->ios, r->stop, on_progress, r, &r->result, err);
+    int rc = tb_timeline_init(&r->timeline);
+    if (rc < 0)
+        return tb_err_set(err, rc, "out of memory");
+    rc = tb_engine_run(&r->config, r->ios, r->stop, on_progress, r, &r->result, err);
     tb_status_end(&r->status);
     if (rc == 0 && r->options->log)
         tb_log(TB_LOG_INFO, "the run is over: %llu sessions completed, %llu failed",
@@ -470,8 +466,9 @@ int tb_replay_report(struct tb_replay *r, struct tb_err *err)
         .planned_requests = planned_requests(r),
         .stats = s,
         .peak = r->result.peak,
-        .timeline = r->timeline,
-        .timeline_count = r->timeline_count,
+        .timeline = r->timeline.rows,
+        .timeline_count = r->timeline.count,
+        .timeline_each_s = r->timeline.each_s,
         .module_counter_names = names,
         .module_counter_count = r->modules.counter_count,
         .module_figures = module_figures,
@@ -495,7 +492,7 @@ void tb_replay_free(struct tb_replay *r)
     free(r->ios);
     free(r->channels);
     tb_report_writer_stop(&r->writer);
-    free(r->timeline);
+    tb_timeline_fini(&r->timeline);
     tb_pacing_fini(&r->pacing);
     tb_plan_fini(&r->plan);
     tb_trace_free(&r->trace);

@@ -34,8 +34,7 @@ struct tb_replay {
     uint32_t server_count;   /* of these */
     struct tb_report_writer writer;
     struct tb_status status;
-    struct tb_timeline_row *timeline;
-    uint32_t timeline_count, timeline_room;
+    struct tb_timeline timeline;
     struct tb_engine_result result;
     const struct tb_live_config *live; /* tcpcopy: sessions are live ones */
 };

@@ -204,6 +204,15 @@ static int check_way_back(const struct tb_options *o, struct tb_err *err)
                           "real ones must never be routed away from live clients (-H does not "
                           "help: it replaces those of this host only)",
                           o->mode == TB_MODE_TUN ? "--tun" : "-s local:");
+    for (uint32_t i = 0; i < o->transfer_count && !o->client_count; i++) {
+        char text[TB_ENDPOINT_TEXT];
+        if (tb_addr_is_local(&o->transfers[i].target.addr))
+            return tb_err_set(err, -EINVAL,
+                              "target %s is on this machine, which sends what it answers to live "
+                              "clients: give the copies addresses that nobody has, e.g. "
+                              "-c 198.19.0.0/16, with --tun in place of -s",
+                              tb_endpoint_format(&o->transfers[i].target, text));
+    }
     return 0;
 }
 

@@ -28,7 +28,8 @@ enum {
     SLOT_MOST = 16384,
     QUEUE_BYTES = 64 << 20,      /* long packets, as the kernel counts them */
     LONG_MAX = (512 << 10) + 40, /* BIG TCP; nearly all end at 64 KB */
-    LONG_ROOM = 4 * LONG_MAX     /* long packets of one recv() */
+    LONG_USUAL = 256 << 10,      /* as many long packets in one recv() */
+    LONG_ROOM = LONG_USUAL + LONG_MAX
 };
 
 struct tb_ring {
@@ -275,6 +276,8 @@ static int set_up(struct tb_ring *r, const char *device, uint32_t bytes, struct 
     r->bytes = bytes < BLOCK_BYTES ? BLOCK_BYTES : bytes / BLOCK_BYTES * BLOCK_BYTES;
     r->slots = r->bytes / r->slot_bytes;
     r->long_room = malloc(LONG_ROOM);
+    if (r->long_room) /* there from the start, as the ring itself: no growth at the first rush */
+        memset(r->long_room, 1, LONG_USUAL + TB_IO_IP_MAX);
     int e = r->long_room ? map(r) : -ENOMEM;
     if (e == 0)
         e = tb_ring_filter(r, NULL, 0);

@@ -12,12 +12,7 @@
 #include <stdio.h>
 #include "base/err.h"
 #include "engine/stats.h"
-
-/* One second of the timeline. */
-struct tb_timeline_row {
-    double t_s; /* end of the interval, from the first SYN */
-    uint64_t open, started, requests, responses, failed, p99_us; /* open: now; others: within it */
-};
+#include "report/timeline.h"
 
 struct tb_skip; /* trace/trace.h */
 
@@ -48,6 +43,7 @@ struct tb_report_input {
     uint64_t peak;                /* as seen by the reporter */
     const struct tb_timeline_row *timeline;
     uint32_t timeline_count;
+    uint32_t timeline_each_s;                /* seconds that a row stands for */
     const char *const *module_counter_names; /* for stats->module[] */
     uint32_t module_counter_count;
     const json_t *module_figures; /* an object of more of the module's figures, or NULL */

@@ -149,7 +149,9 @@ static void print_slowest(const struct tb_report_input *in, FILE *out)
             slowest = row;
     }
     if (answered > 1)
-        fprintf(out, "slowest second: up to %s into the run, p99 %s of %s\n",
+        fprintf(out, "slowest %s: up to %s into the run, p99 %s of %s\n",
+                in->timeline_each_s > 1 ? tb_text_number(in->timeline_each_s, "second").s
+                                        : "second",
                 tb_text_duration(slowest->t_s).s, tb_text_time(slowest->p99_us).s,
                 tb_text_number(slowest->responses, "response").s);
 }

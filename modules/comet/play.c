@@ -360,15 +360,20 @@ static enum tb_response_status leave(struct tb_session *s, const struct tb_comet
     return TB_RESPONSE_LEAVE;
 }
 
+/* Those that were missed while this machine stood still are not made up for: no client does that,
+ * and the answers to hundreds of them at once would not find room. */
 static void heartbeat(struct tb_session *s, struct tb_comet_session *c,
                       const struct tb_comet_session_note *note)
 {
+    uint64_t now = host()->now_us(s), interval = interval_us(s, note);
     if (note->repeated != TB_COMET_NOTHING)
         host()->send_request(s, note->repeated);
     else
         tb_comet_send_frame(s, TB_WS_PING, NULL, 0);
     tb_comet_count(s, TB_COUNT_HEARTBEATS_SENT, 1);
-    c->next_us += interval_us(s, note);
+    c->next_us += interval;
+    if (c->next_us <= now)
+        c->next_us = now + interval;
 }
 
 enum tb_response_status tb_comet_timer(struct tb_session *s)

@@ -39,11 +39,12 @@ table inet loss {
         meta l4proto tcp numgen random mod 1000 < %d drop
     }
     chain out {
-        type filter hook output priority 0
-        meta l4proto tcp numgen random mod 1000 < %d drop
+        type route hook output priority 0
+        meta l4proto tcp numgen random mod 1000 < %d meta mark set 105
     }
 }
 """
+NFT_LOSS_MARK = 105
 
 
 class LabError(Exception):
@@ -122,7 +123,7 @@ class Host:
     """A network namespace with its own loopback addresses."""
 
     def __init__(self, lab, role):
-        self.lab, self.role = lab, role
+        self.lab, self.role, self.void = lab, role, False
         self.ns = lab.prefix + role
         lab.command("ip", "netns", "add", self.ns)
         self.ip("link", "set", "lo", "up")
@@ -152,7 +153,26 @@ class Host:
         """Drop this share of TCP segments, in and out; 0 stops it."""
         self.run("nft", "flush", "ruleset")
         if percent:
+            self._make_void()
             self.run("nft", "-f", "-", input=NFT_LOSS % (percent * 10, percent * 10))
+
+    def _make_void(self):
+        """A device behind which nobody is. What leaves is routed there instead of being dropped: the
+        kernel tells its own TCP of a drop at once, which no network does, and a server then forgets
+        a connection whose SYN-ACK it sends again."""
+        if self.void:
+            return
+        self.void = True
+        self.ip("link", "add", "void", "type", "veth", "peer", "name", "nobody")
+        self.ip("link", "set", "void", "arp", "off", "up")
+        self.ip("link", "set", "nobody", "up")
+        for family in ("-4", "-6"):
+            self.ip(family, "route", "add", "default", "dev", "void", "table", NFT_LOSS_MARK)
+            self.ip(family, "rule", "add", "pref", 1, "fwmark", NFT_LOSS_MARK,
+                    "table", NFT_LOSS_MARK)
+            # Behind ours: else what goes to an address of this host never came to it.
+            self.ip(family, "rule", "add", "pref", 2, "table", "local")
+            self.ip(family, "rule", "del", "pref", 0)
 
     def sockets(self, state, port):
         """How many TCP sockets of a local port are in that state."""

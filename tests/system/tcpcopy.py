@@ -170,7 +170,11 @@ def share(l):
         seen.append({c.client_port for c in it.played.connections})
     l.ok(100 <= len(seen[0]) <= 200, "-r 25: 600 sessions, a quarter of them", len(seen[0]))
     l.same(seen[1], seen[0], "-r 25: the same ports again, used again")
-    four.clean(l, "-r 25", copy)
+    run = four.clean(l, "-r 25", copy)
+    packets, sessions = run.figure("live", "packets"), run.figure("live", "sessions", "seen")
+    # Of the others the handshake's beginning; a whole session has about ten.
+    l.ok(packets < 7 * sessions, "-r 25: the kernel leaves out the others' packets",
+         "%s packets, %s sessions" % (packets, sessions))
 
 
 def local_client(l):

@@ -63,7 +63,7 @@ def forbidden():
         ("a way back nobody has", 3, ["nodevice"],
          ["-x", "80-127.0.0.1:8080", "-s", "local:nodevice", *NOBODY]),
         ("an intercept that is not there", 3, ["127.0.0.1"],
-         ["-x", "80-127.0.0.1:8080", "-s", "127.0.0.1"]),
+         ["-x", "80-127.0.0.1:8080", "-s", "127.0.0.1", *NOBODY]),
     ]
 
 

@@ -334,10 +334,10 @@ def bad_network(l):
         four.ab(l, 46, 20, 10)
         l.online.run("nft", "delete", "table", "inet", "loss")
     with four.Compared(l, copy, "2 % loss between the live clients and the online host"):
-        l.online.run("nft", "-f", "-", input=lab.NFT_LOSS % (20, 20))
+        l.online.lose(2)
         four.curl(l, 47, *four.PAGES, upload=l.upload)
         four.ab(l, 48, 60, 20)
-        l.online.run("nft", "delete", "table", "inet", "loss")
+        l.online.lose(0)
     four.clean(l, "bad network", copy)
 
 

@@ -633,6 +633,22 @@ static void heartbeats_go_on_at_the_captured_interval(void **state)
     assert_int_equal(counted(&s, "heartbeats_sent"), 3);
 }
 
+static void heartbeats_missed_while_the_machine_stood_still_are_not_made_up_for(void **state)
+{
+    struct tb_session s;
+    configure("{\"hold_s\": 1000, \"heartbeat_s\": 7}");
+    begin(&s, noted(TB_COMET_SOCKET, TB_COMET_NOTHING, 0));
+    state_of(&s)->reading = TB_COMET_READS_FRAMES;
+    hold(&s);
+    s.now_us += 8 * SECOND; /* a little late: the next one is not */
+    comet->timer(&s);
+    assert_int_equal(s.timer_us, 6 * SECOND);
+    s.now_us += 100 * SECOND;
+    comet->timer(&s);
+    assert_int_equal(s.timer_us, 7 * SECOND);
+    assert_int_equal(counted(&s, "heartbeats_sent"), 2);
+}
+
 static void heartbeat_interval_can_be_chosen(void **state)
 {
     struct tb_session s;
@@ -783,6 +799,7 @@ int main(void)
         cmocka_unit_test(hold_lasts_as_the_command_line_or_the_option_says),
         cmocka_unit_test(held_session_leaves_when_its_time_is_over),
         cmocka_unit_test(heartbeats_go_on_at_the_captured_interval),
+        cmocka_unit_test(heartbeats_missed_while_the_machine_stood_still_are_not_made_up_for),
         cmocka_unit_test(heartbeat_interval_can_be_chosen),
         cmocka_unit_test(session_whose_server_closes_anyway_is_not_held),
         cmocka_unit_test(lost_sessions_are_counted_by_the_minute),

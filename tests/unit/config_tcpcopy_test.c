@@ -257,6 +257,7 @@ static void responses_come_to_this_host_only_for_clients_that_nobody_is(void **s
     REFUSED("-s local: needs -c", "-x", "80-10.0.0.5:80", "-s", "local:eth0");
     REFUSED(real_ones, "-x", "80-10.0.0.5:80", "-s", "local:eth0");
     REFUSED("--tun needs -c", "-x", "80-10.0.0.5:8080", "--tun");
+    REFUSED("is on this machine", "-x", "80-127.0.0.1:8080", "-s", "10.0.0.9");
     REFUSED(real_ones, "-x", "80-10.0.0.5:8080", "--tun", "-H", "198.18.0.7");
     REFUSED(real_ones, "-x", "80-10.0.0.5:80", "--offline", "-i", "a.pcap", "--tun");
     WITH(assert_int_equal(o->run.mode, TB_MODE_TUN), "-x", "80-127.0.0.1:8080", "--tun", "-c",

@@ -486,6 +486,15 @@ static void summary_fits_thirty_lines_at_worst(void **state)
     free(text);
 }
 
+static void slowest_row_of_a_long_run_says_how_many_seconds_it_is(void **state)
+{
+    struct run *r = *state;
+    r->in.timeline_each_s = 4;
+    char *text = summary_of(r);
+    assert_has(text, "slowest 4 seconds: up to 2.0 s into the run");
+    free(text);
+}
+
 static void summary_of_nothing_divides_by_nothing(void **state)
 {
     struct run *r = *state;
@@ -784,6 +793,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refused_sends_are_told_with_their_likely_cause, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(summary_fits_thirty_lines_at_worst, setup, teardown),
+        cmocka_unit_test_setup_teardown(slowest_row_of_a_long_run_says_how_many_seconds_it_is,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(summary_of_nothing_divides_by_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(advice_names_cause_and_remedy, setup, teardown),
         cmocka_unit_test_setup_teardown(advice_tells_all_failing_from_some_failing, setup,
