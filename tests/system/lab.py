@@ -151,7 +151,7 @@ class Host:
 
     def lose(self, percent):
         """Drop this share of TCP segments, in and out; 0 stops it."""
-        self.run("nft", "flush", "ruleset")
+        self.run("nft", "-f", "-", input="add table inet loss\ndelete table inet loss\n")
         if percent:
             self._make_void()
             self.run("nft", "-f", "-", input=NFT_LOSS % (percent * 10, percent * 10))
