@@ -33,9 +33,10 @@ enum {
     PROBES_MAX = TB_ASSISTANT_CLIENTS_MAX,
     RANGES_FEW = 8, /* so few that an intercept watches two addresses of each */
     CONNECT_US = 1000000,
-    GREET_US = 1500000, /* for an intercept to say WELCOME */
-    MARK_US = 300000,   /* for a connection that only has to be seen */
-    LINGER_US = 200000, /* for sightings that are still on their way */
+    GREET_US = 1500000,             /* for an intercept to say WELCOME */
+    MARK_US = 300000,               /* for a connection that only has to be seen */
+    LINGER_US = 200000,             /* for sightings that are still on their way */
+    LINGER_FORWARDING_US = 1000000, /* … where there may well be some */
     TRIES = 3,
     FIRST_WAIT_US = 300000
 };
@@ -437,6 +438,18 @@ static void look_here(struct check *c)
     }
 }
 
+/* How long to wait for what assistants still see behind the answer: an assistant that forwards
+ * might yet send something away that must stay. */
+static uint64_t linger_us(const struct check *c)
+{
+    const uint32_t forwards = TB_RELAY_FORWARDS_V4 | TB_RELAY_FORWARDS_V6;
+
+    for (uint32_t i = 0; i < c->assistants.count; i++)
+        if (!c->assistants.item[i].error && c->assistants.item[i].welcome.flags & forwards)
+            return LINGER_FORWARDING_US;
+    return LINGER_US;
+}
+
 /* A firewall's refusals are told from those of no matter here. */
 static void run_probes(struct check *c, struct tb_io *io)
 {
@@ -449,7 +462,7 @@ static void run_probes(struct check *c, struct tb_io *io)
         c->watch_fd = -1;
     tb_probe_run(io, c->probes, c->probe_count, &patience);
     if (c->mode == TB_MODE_INTERCEPT)
-        tb_assistants_listen(&c->assistants, LINGER_US);
+        tb_assistants_listen(&c->assistants, linger_us(c));
     look_here(c);
     for (uint32_t i = 0; i < c->probe_count; i++) {
         c->paths[i].refused_sends = io->counters.eperm;

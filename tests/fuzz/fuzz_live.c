@@ -6,10 +6,10 @@
  * target gets the clients' bytes in their places and nothing else, and when all is over every
  * session has ended in one verdict and nothing is held any more.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/cursor.h"
+#include "check.h"
 #include "engine/worker.h"
 #include "io/backends.h"
 #include "packet/frame.h"
@@ -17,14 +17,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { CONNS = 4, PAYLOAD_MAX = 4096, PACKET_MAX = 9000, TARGETS = 64, TURNS_MAX = 200000 };
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 /* A live connection: the numbers of both sides, from which packets stray as the input says. */
 struct conn {

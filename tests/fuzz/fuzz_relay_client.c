@@ -6,23 +6,14 @@
  * that were received, seen not later than now; a connection that is over is over; and what is
  * registered in the end is what the owner has.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "base/cursor.h"
 #include "base/log.h"
+#include "check.h"
 #include "relay_rig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 enum { INPUT_MAX = 2048, PACKETS_MAX = 8192, SESSIONS = 4096 };
 

@@ -7,24 +7,16 @@
  */
 #include "worker_rig.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/cursor.h"
+#include "check.h"
 #include "engine/modules.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 extern const struct tb_module tb_module_entry; /* of http */
 
 enum { PEERS = 16, TURN_PACKETS = 4096, SILENCE_US = 120000000, TURNS_MAX = 20000 };
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
 
 /* A client connection as the server knows it. */
 struct peer {

@@ -30,7 +30,8 @@ tests_fuzz_fuzz_http_test_SOURCES = %D%/fuzz_http.c %D%/replay.c
 tests_fuzz_fuzz_http_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/modules
 tests_fuzz_fuzz_http_test_LDADD = modules/http/libhttp.la $(JANSSON_LIBS)
 
-tests_fuzz_fuzz_live_test_SOURCES = %D%/fuzz_live.c %D%/replay.c
+tests_fuzz_fuzz_live_test_SOURCES = %D%/fuzz_live.c %D%/replay.c tests/unit/check.h
+tests_fuzz_fuzz_live_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_fuzz_fuzz_live_test_LDADD = core/libtbcore.la
 
 tests_fuzz_fuzz_mysql_test_SOURCES = %D%/fuzz_mysql.c %D%/replay.c

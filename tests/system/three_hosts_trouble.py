@@ -47,7 +47,7 @@ def two_tcpburns(l):
     """Each gets its own responses; ranges that overlap are refused, with the reason."""
     server = three.intercept(l)
     with captures.Recording(l, l.target, 80) as recording:
-        going = [l.tcpburn_start(l.test, *argv(THINK, 60, "-a", 5, "-c", clients))
+        going = [l.tcpburn_start(l.test, *argv(THINK, 60, "-a", 2, "-c", clients))
                  for clients in ("198.19.1.0/24", "198.19.2.0/24")]
         lab.wait_for("sessions", lambda: l.target.sockets("established", 80) > 60)
         third = l.tcpburn(l.test, *argv(SHORT, 5, "-c", "198.19.2.0/24"), report=False)
@@ -64,7 +64,7 @@ def two_tcpburns(l):
 def single(l):
     """--single does not evict the first client."""
     server = three.intercept(l, "--single")
-    first = l.tcpburn_start(l.test, *argv(THINK, 40, "-a", 5, "-c", "198.19.1.0/24"))
+    first = l.tcpburn_start(l.test, *argv(THINK, 60, "-i", 10, "-a", 5, "-c", "198.19.1.0/24"))
     lab.wait_for("sessions", lambda: l.target.sockets("established", 80) > 0)
     second = l.tcpburn(l.test, *argv(SHORT, 5, "-c", "198.19.2.0/24"), report=False)
     l.same(second.rc, 3, "--single: the second client is refused", second.words())

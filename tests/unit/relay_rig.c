@@ -2,19 +2,11 @@
 /* See relay_rig.h. */
 #include "relay_rig.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define CHECK(cond)                                                    \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
-    } while (0)
+#include "check.h"
 
 static struct relay_rig *rig_new(uint16_t index, uint32_t flags)
 {
