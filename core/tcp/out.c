@@ -501,8 +501,12 @@ void tb_tcp_abort(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_
         if (b->syn_retries > 0)
             emit_bare(env, path, TB_TCP_RST, c->iss + 1, 0, 0, NULL, 0);
     } else if (c->state != TB_TCP_CLOSED) {
-        emit_bare(env, path, TB_TCP_RST | TB_TCP_ACK,
-                  tb_seq_wrap(b ? b->snd_max : c->snd_una, c->iss + 1),
+        uint64_t next = b ? b->snd_max : c->snd_una;
+
+        /* A server's application gets to know of the connection by the handshake's ACK alone. */
+        if (next == 0 && (c->flags & TB_TCP_ACK_NOW))
+            emit(env, c, path, 0, next, NULL, 0);
+        emit_bare(env, path, TB_TCP_RST | TB_TCP_ACK, tb_seq_wrap(next, c->iss + 1),
                   tb_seq_wrap(c->rcv_nxt, c->irs + 1), 0, NULL, 0);
     }
     c->state = TB_TCP_CLOSED;
