@@ -18,17 +18,17 @@ static uint64_t longest_rto_us(const struct conn *c)
 {
     uint64_t most = c->rtt_most ? 5 * c->rtt_most + RTO_LEAST_US : RTO_FIRST_US;
 
-    if (c->rto_us)
+    if (c->rto_us) {
         most = 2 * c->rto_us;
-    else if (c->syns > 1 || c->again) { /* perhaps nothing could be timed yet (Karn) */
+    } else if (c->syns > 1 || c->again) { /* perhaps nothing could be timed yet (Karn) */
         uint64_t syn = 5 * (c->open_us - c->start_us) + RTO_LOST_SYN_US;
         uint64_t untimed = c->syns > 1 ? syn : 0;
         most = 2 * (most > untimed ? most : untimed);
         if (c->ts && most < 5 * c->silence_us) /* an echo may be of the copy before */
             most = 5 * c->silence_us + RTO_LEAST_US;
-    } else if (c->max == c->edge && c->flight_us >= c->edge_us + RTO_LEAST_US) {
-        most *= 2; /* sent when waiting for a larger window had timed out */
     }
+    if (!c->rto_us && c->max == c->edge && c->flight_us >= c->edge_us + RTO_LEAST_US)
+        most *= 2; /* sent when waiting for a larger window had timed out */
     if (c->has_probed && !c->rto_us)
         most *= 4;
     return (most < RTO_MOST_US ? most : RTO_MOST_US) + SLACK_US + BEHIND_US;
