@@ -504,7 +504,7 @@ void tb_tcp_abort(struct tb_tcp_env *env, struct tb_tcp *c, const struct tb_tcp_
         uint64_t next = b ? b->snd_max : c->snd_una;
 
         /* A server's application gets to know of the connection by the handshake's ACK alone. */
-        if (next == 0 && (c->flags & TB_TCP_ACK_NOW))
+        if (next == 0 && c->rcv_nxt == 0 && (c->flags & TB_TCP_ACK_NOW))
             emit(env, c, path, 0, next, NULL, 0);
         emit_bare(env, path, TB_TCP_RST | TB_TCP_ACK, tb_seq_wrap(next, c->iss + 1),
                   tb_seq_wrap(c->rcv_nxt, c->irs + 1), 0, NULL, 0);
