@@ -335,8 +335,10 @@ static void a_refusal_is_told_in_the_server_s_words(void **state)
 
     assert_fails(&s, -EACCES, "my reason");
     f->refusal = TB_RELAY_REFUSED_OVERLAP; /* an earlier run might be going; not for long */
-    s.patience_us = 20000;
+    uint64_t patience_us = s.patience_us;
+    s.patience_us = 300000;
     assert_fails(&s, -EACCES, "my reason");
+    s.patience_us = patience_us;
     f->mode = FAKE_HANGS_UP;
     assert_fails(&s, -EACCES, "--allow");
     fake_stop(f);
