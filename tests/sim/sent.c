@@ -257,7 +257,7 @@ static uint64_t end_queued_with(const struct conn *c, uint32_t i, uint64_t due_u
 static void check_due(struct conn *c, uint32_t i)
 {
     uint64_t done_us, now = c->s->now_us;
-    const struct sim_request *q = request_before(c, i, &done_us);
+    request_before(c, i, &done_us);
     uint64_t think = think_us(c, i);
     bool odd = c->b.fault == FAULT_TWICE || c->b.fault == FAULT_SHORT || c->fin ||
                judge_was_quiet(c) || c->fuzzy || (c->s->config.open_loop && i == 0);
@@ -280,7 +280,7 @@ static void check_due(struct conn *c, uint32_t i)
         done_us = c->begun_us[i - 1];
     if (c->t->script.module == MODULE_REWRITER)
         think += 6 * MS;
-    uint64_t len = end_queued_with(c, i, done_us + think) - q->wire_from;
+    uint64_t len = end_queued_with(c, i, done_us + think) - c->max; /* a tail may wait before it */
     uint64_t room = c->edge - c->una;
     bool was_free = c->max == c->una && c->edge > c->una && (room >= len || room >= c->mss) &&
                     c->edge_us < done_us + think && c->last_ack_us < done_us + think;
