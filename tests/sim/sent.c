@@ -399,6 +399,7 @@ static void check_again(struct conn *c, uint64_t from, uint64_t to)
     c->timeout_us = c->base_us = now;
     memset(c->seg_again, true, sizeof c->seg_again);
     c->rto_us = waited;
+    c->timeouts_us += waited;
     c->timeout_upto = c->max;
     c->dupacks = 0;
     c->sacked.n = 0;

@@ -90,6 +90,7 @@ struct conn {
     uint64_t base_us;      /* the timer runs from here */
     uint64_t rto_us;       /* how long the last timeout was; 0: progress since */
     uint64_t timeout_us;   /* when it was */
+    uint64_t timeouts_us;  /* all of them together */
     uint64_t timeout_upto; /* after a timeout, bytes below may go again */
     uint64_t seg_from[16], seg_end[16], seg_us[16]; /* some sent segments, for round-trip times */
     bool seg_again[16];
