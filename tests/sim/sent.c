@@ -375,6 +375,7 @@ static void check_again(struct conn *c, uint64_t from, uint64_t to)
         cwnd_forget(c);
         c->timeout_us = c->base_us = now;
         c->timeout_upto = c->max;
+        c->timeouts_us += waited;
         c->rto_us = 0;
         return;
     }
