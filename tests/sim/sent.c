@@ -186,7 +186,8 @@ static void check_sack(struct conn *c, const struct seg *g)
 /* Answers to empty segments that cannot be taken are no faster than delayed ACKs. */
 static void check_not_hasty(const struct conn *c, const struct seg *g)
 {
-    bool is_due = c->ack_by_us == SIM_NONE || c->s->now_us + 3 * TICK_US >= c->ack_by_us;
+    bool is_due = c->ack_by_us == SIM_NONE || c->s->now_us + 3 * TICK_US >= c->ack_by_us ||
+                  c->open_us == c->s->now_us; /* the SYN-ACK's */
     bool is_bare = g->len == 0 && !(g->flags & TB_TCP_FIN) && g->seq == watch_next_number(c);
 
     if (is_bare && c->heard_us == c->s->now_us && c->turn_slow > 0 &&
