@@ -5,11 +5,9 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 #include "base/log.h"
 #include "io/tap.h"
 #include "relay/client.h"
@@ -106,22 +104,6 @@ static void configure(struct tb_copy *c)
     l->max_cpu = o->max_cpu / 100 / c->run.workers;
 }
 
-/* A nice value counts within a session's autogroup only (sched(7)): one that is ours, as with -d or
- * as a service, is given it as a whole. */
-static void lower_priority(void)
-{
-    if (setpriority(PRIO_PROCESS, 0, NICE) < 0)
-        tb_log(TB_LOG_WARN, "cannot lower the priority: %s", strerror(errno));
-    if (getsid(0) != getpid())
-        return;
-    FILE *f = fopen("/proc/self/autogroup", "we");
-    if (!f)
-        return; /* a kernel without autogroups: nice values count everywhere */
-    fprintf(f, "%d", NICE);
-    if (fclose(f) < 0)
-        tb_log(TB_LOG_DEBUG, "the session's priority stays: %s", strerror(errno));
-}
-
 int tb_copy_prepare(struct tb_copy *c, const struct tb_tcpcopy_options *o, const char *command,
                     const volatile int *stop, struct tb_err *err)
 {
@@ -129,7 +111,6 @@ int tb_copy_prepare(struct tb_copy *c, const struct tb_tcpcopy_options *o, const
         .options = o,
         .run = {.options = &o->run, .command = command, .stop = stop, .writer.fd = -1}};
     c->run.live = &c->live;
-    lower_priority(); /* before there are other processes, and before rights are given up */
     int rc = tb_replay_prepare(&c->run, err);
     if (rc == 0)
         rc = tb_replay_load_modules(&c->run, err);
@@ -230,6 +211,8 @@ int tb_copy_open(struct tb_copy *c, struct tb_err *err)
 
 int tb_copy_play(struct tb_copy *c, struct tb_err *err)
 {
+    if (setpriority(PRIO_PROCESS, 0, NICE) < 0)
+        tb_log(TB_LOG_WARN, "cannot lower the priority: %s", strerror(errno));
     tb_log(TB_LOG_INFO, "copying live sessions with %u worker%s", c->run.workers,
            c->run.workers == 1 ? "" : "s");
     return tb_replay_play(&c->run, err);

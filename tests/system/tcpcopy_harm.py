@@ -227,7 +227,6 @@ def memory(l, limit_mb=8):
     """Sessions that cannot be played are given up before memory goes beyond -m."""
     copy = four.Copy(l, "-m", limit_mb)
     l.ok(os.getpriority(os.PRIO_PROCESS, copy.pid) > 0, "it runs with low priority")
-    l.ok(has_low_group(copy.pid), "and so does its session, where sessions are scheduled as groups")
     idle = four.rss_bytes(copy.pid)
     for name, off, on in (("a dead target", lambda: link(l, "down"), lambda: link(l, "up")),
                           ("a target that stalls", lambda: stall(l, signal.SIGSTOP),
@@ -278,12 +277,6 @@ def cpu_percent(l, copy):
     cpu, begin = cpu_s(copy.pid), time.monotonic()
     four.ab(l, 33, 8000, 20)
     return (cpu_s(copy.pid) - cpu) / (time.monotonic() - begin) * 100
-
-
-def has_low_group(pid):
-    """sched(7): nice values count within a group only; its own stands in /proc/PID/autogroup."""
-    path = "/proc/%d/autogroup" % pid
-    return not os.path.exists(path) or int(open(path).read().split()[-1]) > 0
 
 
 def cpu_s(pid):
