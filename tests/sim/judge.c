@@ -243,7 +243,9 @@ static void judge_rest(struct sim *s, struct conn *c, enum tb_verdict v)
 /* Losses may make timeouts so long that the time does not suffice. */
 static bool is_expected(const struct conn *c, enum tb_verdict v)
 {
-    bool mostly_waited = !c->s->weather.clean && c->timeouts_us > c->s->config.timeout_us / 2;
+    uint64_t waits_us = c->max > c->una ? c->s->now_us - c->base_us : 0; /* for the next */
+    bool mostly_waited =
+        !c->s->weather.clean && c->timeouts_us + waits_us > c->s->config.timeout_us / 2;
 
     return (expected(c) & bit(v)) || (v == TB_VERDICT_RESPONSE_TIMEOUT && mostly_waited);
 }
