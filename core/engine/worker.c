@@ -8,10 +8,12 @@
 #include "base/large.h"
 
 enum {
-    RCV_WND = 1 << 20,          /* receive window announced; responses are consumed as they come */
-    LINGER_US = 50000,          /* stay that long after the last end, to answer repeated FINs … */
-    LINGER_LOSSY_US = 500000,   /* … longer when packets were lost */
-    LINGER_CLOSING_US = 1000000 /* … and for servers that have not closed yet */
+    RCV_WND = 1 << 20,        /* receive window announced; responses are consumed as they come */
+    LINGER_US = 50000,        /* stay that long after the last end, to answer repeated FINs … */
+    LINGER_LOSSY_US = 500000, /* … longer when packets were lost */
+    LINGER_CLOSING_US =
+        1000000, /* … for servers that have not closed yet: since one of them did … */
+    LINGER_MOST_US = 30000000 /* … and at most */
 };
 
 void tb_worker_touch(struct tb_worker *w, struct tb_user *u)
@@ -377,6 +379,7 @@ static bool is_played(const struct tb_worker *w)
            (w->restarts == 0 || w->stop != TB_STOP_NONE);
 }
 
+/* Servers that still close, one after the other, are not cut off: a million may take them long. */
 static void linger(struct tb_worker *w)
 {
     uint64_t now = w->tcp.now_us;
@@ -384,9 +387,15 @@ static void linger(struct tb_worker *w)
     if (!is_played(w))
         return;
     if (w->linger_until_us == 0)
+        w->linger_most_us = now + LINGER_MOST_US;
+    bool closing =
+        w->half_closed < w->linger_half_closed && w->stop < TB_STOP_CUT && now < w->linger_most_us;
+    if (w->linger_until_us == 0 || closing) {
+        w->linger_half_closed = w->half_closed;
         w->linger_until_us = now + (w->half_closed             ? LINGER_CLOSING_US
                                     : w->tcp.retransmitted > 0 ? LINGER_LOSSY_US
                                                                : LINGER_US);
+    }
     if (now >= w->linger_until_us && w->half_closed > 0)
         reset_half_closed(w);
 }

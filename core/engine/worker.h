@@ -66,8 +66,9 @@ struct tb_worker {
     uint32_t sweep;    /* next user to be cut or aborted */
     uint64_t begin_us; /* monotonic: schedules count from here */
     uint64_t seen_us;  /* when the packet being taken was on its way: latencies end there */
-    uint64_t first_syn_us, last_end_us; /* 0: none yet */
-    uint64_t linger_until_us;
+    uint64_t first_syn_us, last_end_us;       /* 0: none yet */
+    uint64_t linger_until_us, linger_most_us; /* 0: sessions are still open */
+    uint32_t linger_half_closed;              /* when linger_until_us was set */
     uint64_t stray_second;
     uint32_t strays_answered;
     uint32_t restarts;    /* idle users that will start again at their due_us */

@@ -81,6 +81,62 @@ static void server_that_does_not_close_is_left_after_close_wait(void **state)
     assert_true(world_conn(w, 0)->reset_by_client);
 }
 
+/* A million that leave at once take a server seconds: as long as it goes on closing it is let. */
+static void servers_that_still_close_are_not_reset(void **state)
+{
+    struct world *w = *state;
+    for (uint64_t i = 0; i < 3; i++) {
+        struct session *s = SESSION(w, {.request = 100, .response = 500});
+        /* after the client's FIN: 1 s is close-wait, each of the others less than one later */
+        s->server.step[1] = (struct fake_step){.after = 100,
+                                               .after_fin = true,
+                                               .then = FAKE_CLOSE,
+                                               .delay_us = (18 + 8 * i) * 100 * MILLISECONDS};
+        s->server.count = 2;
+    }
+    w->plan_input.users = 3;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(world_conn(w, i)->fin_acked);
+        assert_false(world_conn(w, i)->reset_by_client);
+    }
+}
+
+enum { SLOWLY_CLOSED = 40 };
+
+static const struct fake_script *closes_later_than_the_last(void *ctx, const struct fake_conn *c)
+{
+    static struct fake_script made[SLOWLY_CLOSED];
+    struct world *w = ctx;
+    uint32_t nth = w->server.count % SLOWLY_CLOSED;
+    (void) c;
+
+    made[nth] = w->session[0]->server;
+    made[nth].step[1].delay_us = 900 * (1 + nth) * MILLISECONDS;
+    return &made[nth];
+}
+
+static void servers_that_close_without_end_are_reset(void **state)
+{
+    struct world *w = *state;
+    struct session *s = SESSION(w, {.request = 100, .response = 500});
+    s->server.step[1] = (struct fake_step){.after = 100, .after_fin = true, .then = FAKE_CLOSE};
+    s->server.count = 2;
+    w->plan_input.users = SLOWLY_CLOSED;
+    world_start(w);
+    w->server.choose = closes_later_than_the_last;
+
+    world_run(w);
+    ENDED(w, TB_VERDICT_COMPLETED, SLOWLY_CLOSED);
+    uint32_t resets = 0;
+    for (uint32_t i = 0; i < SLOWLY_CLOSED; i++)
+        resets += world_conn(w, i)->reset_by_client;
+    /* 30 s after the last verdict, which close-wait gives 1 s after the FIN */
+    assert_in_range(resets, 4, 7);
+}
+
 static void client_may_close_without_waiting_for_all_of_the_response(void **state)
 {
     struct world *w = *state;
@@ -395,6 +451,8 @@ int main(void)
         WORLD_TEST(half_closed_client_gets_its_response),
         WORLD_TEST(half_closed_client_waits_no_longer_than_the_timeout),
         WORLD_TEST(server_that_does_not_close_is_left_after_close_wait),
+        WORLD_TEST(servers_that_still_close_are_not_reset),
+        WORLD_TEST(servers_that_close_without_end_are_reset),
         WORLD_TEST(client_may_close_without_waiting_for_all_of_the_response),
         WORLD_TEST(client_resets_after_the_captured_progress),
         WORLD_TEST(client_that_had_closed_for_good_resets_at_the_next_bytes),
