@@ -1,46 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sessions of live traffic as users of a worker; see live.h. */
-#include "engine/live.h"
+#include "engine/live_state.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
-#include "engine/live_pair.h"
-#include "engine/live_share.h"
 #include "engine/modules.h"
-#include "engine/worker.h"
 #include "io/backends.h"
-#include "trace/fragment.h"
 
 enum {
     BATCH = 64,         /* packets between looks at how much there is to settle */
     REST_US = 2000000,  /* a slot goes on answering its last server for so long at least */
     LOOK_US = 10000,    /* between looks at the clock's share of the work */
-    SHED_MAX = 64,      /* sessions given up per look */
     TRIM_BYTES = 16384, /* of a session, between looks at what is not needed any more */
     ARENA_BYTES = 256 << 10
-};
-
-struct tb_live {
-    const struct tb_live_config *config;
-    struct tb_worker *w;
-    struct tb_tap *tap;
-    struct tb_flows flows;
-    struct tb_trace trace; /* counts only */
-    struct tb_fragments fragments;
-    struct tb_follower follower;
-    struct tb_live_user *users;
-    struct tb_live_pairs pairs;
-    struct tb_script *nobody; /* per transfer: what an empty slot plays */
-    uint32_t *free;           /* ring of free slots, the one freed last at its end */
-    uint32_t free_first, free_count;
-    uint32_t fresh;          /* slots from here on were never used */
-    uint32_t oldest, newest; /* taken slots in the order of their beginning */
-    uint64_t look_us;
-    struct tb_live_share share;
-    uint64_t share_look_us;
-    bool is_over;
 };
 
 /* --- slots ----------------------------------------------------------------------------------- */
@@ -48,11 +22,6 @@ struct tb_live {
 struct tb_live_user *tb_live_users(struct tb_live *l)
 {
     return l->users;
-}
-
-static struct tb_user *user_at(const struct tb_live *l, uint32_t slot)
-{
-    return &l->w->users[slot];
 }
 
 static void announce(struct tb_live *l, const struct tb_live_user *lu, bool wanted)
@@ -89,7 +58,7 @@ bool tb_live_walk(void *ctx, uint64_t *cursor, struct tb_endpoint *out)
 static void unlist(struct tb_live *l, uint32_t slot)
 {
     struct tb_live_user *lu = &l->users[slot];
-    struct tb_user *u = user_at(l, slot);
+    struct tb_user *u = tb_live_slot_user(l, slot);
     struct tb_tcp_path path;
 
     if (!lu->is_listed)
@@ -134,7 +103,7 @@ static void unlink_slot(struct tb_live *l, uint32_t slot)
 
 static void make_slot(struct tb_live *l, uint32_t slot)
 {
-    struct tb_user *u = user_at(l, slot);
+    struct tb_user *u = tb_live_slot_user(l, slot);
 
     u->tcp.owner = slot;
     u->due_us = TB_NEVER;
@@ -232,7 +201,7 @@ static bool begin_one(struct tb_live *l, struct tb_script *s, uint32_t flow)
     s->number = slot;
     link_newest(l, slot);
     announce(l, lu, true);
-    tb_player_start(l->w, user_at(l, slot), 0);
+    tb_player_start(l->w, tb_live_slot_user(l, slot), 0);
     return true;
 }
 
@@ -304,8 +273,8 @@ static void grown(void *ctx, struct tb_script *s)
     for (uint32_t slot = s->number; slot != TB_LIVE_NOBODY; slot = next) {
         next = l->users[slot].sibling;
         if (l->users[slot].waits)
-            tb_worker_touch(l->w, user_at(l, slot));
-        tb_player_grown(l->w, user_at(l, slot));
+            tb_worker_touch(l->w, tb_live_slot_user(l, slot));
+        tb_player_grown(l->w, tb_live_slot_user(l, slot));
     }
 }
 
@@ -316,7 +285,7 @@ static void ended(void *ctx, struct tb_script *s, const char *reason)
     uint32_t next;
 
     for (uint32_t slot = s->number; slot != TB_LIVE_NOBODY; slot = next) {
-        struct tb_user *u = user_at(l, slot);
+        struct tb_user *u = tb_live_slot_user(l, slot);
         next = l->users[slot].sibling;
         l->users[slot].flow = 0;
         if (l->users[slot].waits) {
@@ -482,79 +451,6 @@ bool tb_live_resume(struct tb_live *l, struct tb_user *u)
     return true;
 }
 
-/* --- limits ---------------------------------------------------------------------------------- */
-
-static uint64_t memory_in_use(const struct tb_live *l)
-{
-    const struct tb_worker *w = l->w;
-    const struct tb_pool *pools[] = {
-        &l->flows.pool, &w->held,      &w->pendings,   &w->module_busy,
-        &w->tcp.busy,   &w->tcp.spans, &w->tcp.copies, &w->tcp.blocks,
-    };
-    uint64_t sum = l->flows.drafting.bytes_in_use + l->flows.reassembly.held_server_bytes +
-                   l->flows.reassembly.held_client_bytes + tb_host_memory_bytes();
-
-    for (unsigned i = 0; i < sizeof pools / sizeof *pools; i++)
-        sum += pools[i]->in_use * pools[i]->object_bytes;
-    return sum;
-}
-
-/* Has it something that the target has not got yet? */
-static bool is_unplayed(const struct tb_worker *w, const struct tb_user *u)
-{
-    const struct tb_script *s = tb_user_script(w, u);
-
-    return u->phase == TB_PHASE_CONNECTING || !tb_tcp_is_acked(&w->tcp, &u->tcp) ||
-           (u->sent ? tb_script_next(u->sent) : tb_script_first(s)) != NULL;
-}
-
-/* All that the session has is given back at once, unless another replica plays it, too. */
-static void give_up(struct tb_live *l, uint32_t slot)
-{
-    struct tb_user *u = user_at(l, slot);
-
-    l->w->stats.live.shed_memory++;
-    l->users[slot].waits = false;
-    tb_verdict_set(l->w, u, TB_VERDICT_SHED);
-    if (u->due_us != TB_NEVER)
-        return;
-    tb_tcp_release(&l->w->tcp, &u->tcp);
-    tb_live_retire(l, u);
-}
-
-/* Give up the oldest sessions that are not played up to now; then the oldest of all. */
-static void keep_memory(struct tb_live *l)
-{
-    for (unsigned pass = 0; pass < 2; pass++) {
-        uint32_t slot = l->oldest, next;
-        for (unsigned n = 0; n < SHED_MAX && slot != TB_LIVE_NOBODY; slot = next) {
-            struct tb_user *u = user_at(l, slot);
-            if (memory_in_use(l) <= l->config->memory_bytes)
-                return;
-            next = l->users[slot].newer;
-            bool is_over = u->phase == TB_PHASE_IDLE && !l->users[slot].waits;
-            if (is_over || (pass == 0 && !is_unplayed(l->w, u)))
-                continue;
-            give_up(l, slot);
-            n++;
-        }
-    }
-}
-
-static void look_at_share(struct tb_live *l)
-{
-    uint64_t now = l->w->tcp.now_us;
-
-    l->share_look_us = now + TB_LIVE_SHARE_LOOK_US;
-    tb_tap_groups(l->tap, tb_live_share_look(&l->share, now));
-}
-
-void tb_live_busy(struct tb_live *l, double share)
-{
-    tb_live_share_busy(&l->share, share);
-    look_at_share(l);
-}
-
 /* --- packets --------------------------------------------------------------------------------- */
 
 static bool is_target(const struct tb_plan *plan, const struct tb_addr *addr, uint16_t port)
@@ -610,8 +506,8 @@ static void take_packet(struct tb_live *l, const struct tb_tapped *p)
     if (!is_mine(l, &seg))
         return;
     tb_flows_segment(&l->flows, &seg, p->time_us);
-    if (memory_in_use(l) > l->config->memory_bytes)
-        keep_memory(l);
+    if (tb_live_memory(l) > l->config->memory_bytes)
+        tb_live_keep_memory(l);
 }
 
 static void look_around(struct tb_live *l)
@@ -620,10 +516,8 @@ static void look_around(struct tb_live *l)
 
     l->look_us = w->tcp.now_us + LOOK_US;
     tb_flows_tick(&l->flows, w->tcp.real_us);
-    w->stats.live.memory_bytes = memory_in_use(l);
+    w->stats.live.memory_bytes = tb_live_memory(l);
     w->stats.live.drops = tb_tap_drops(l->tap);
-    if (w->tcp.now_us >= l->share_look_us)
-        look_at_share(l);
 }
 
 bool tb_live_take(struct tb_live *l)
@@ -631,14 +525,17 @@ bool tb_live_take(struct tb_live *l)
     struct tb_worker *w = l->w;
     struct tb_tapped packets[BATCH];
     uint32_t total = 0, n = BATCH;
+    bool looks = w->tcp.now_us >= l->look_us;
 
+    if (looks) /* before what has piled up is read */
+        tb_live_keep_up(l);
     while (n == BATCH && total < TB_WORKER_BATCH && w->dirty_count < TB_WORKER_DIRTY / 2) {
         n = tb_tap_recv(l->tap, packets, BATCH, w->tcp.real_us);
         for (uint32_t i = 0; i < n; i++)
             take_packet(l, &packets[i]);
         total += n;
     }
-    if (w->tcp.now_us >= l->look_us)
+    if (looks)
         look_around(l);
     if (l->tap->is_over && !l->is_over) {
         l->is_over = true;
@@ -670,7 +567,7 @@ struct tb_user *tb_live_user_at(const struct tb_live *l, const struct tb_segment
 
     if (slot == TB_LIVE_NOBODY || l->users[slot].client != at)
         return NULL;
-    return user_at(l, slot);
+    return tb_live_slot_user(l, slot);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

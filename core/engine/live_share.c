@@ -4,7 +4,10 @@
 
 enum {
     ADMITTED_LEAST = 10, /* some are always asked, so that it is seen when there is time again */
-    ADMITTED_STEP = 200  /* more per look while there is time */
+    ADMITTED_STEP = 200, /* more per look while there is time */
+    PATIENT_STEP = 20,   /* the same where only piles tell that there is none */
+    SHED_PART = 8,       /* one in so many goes when there is none */
+    OVER_FOR_LONG = 5    /* looks above max_cpu until running sessions go, too: a second */
 };
 
 static uint32_t place_of(const struct tb_addr *client, uint16_t port)
@@ -49,18 +52,37 @@ void tb_live_share_end(struct tb_live_share *s, const struct tb_addr *client, ui
     s->taken[tb_steer_group(place_of(client, port))]--;
 }
 
-void tb_live_share_busy(struct tb_live_share *s, double share)
+bool tb_live_share_keeps(const struct tb_live_share *s, const struct tb_addr *client, uint16_t port,
+                         uint64_t now_us)
 {
-    double most = s->max_cpu;
+    return place_of(client, port) < allowed(s, now_us);
+}
 
-    if (most <= 0)
-        return;
-    double next = share > most ? s->admitted * most / share : s->admitted + ADMITTED_STEP;
-    if (share > most * 0.9 && share <= most)
-        next = s->admitted;
+static void admit(struct tb_live_share *s, double next)
+{
     s->admitted = next > TB_STEER_PLACES  ? TB_STEER_PLACES
                   : next < ADMITTED_LEAST ? ADMITTED_LEAST
                                           : (uint32_t) next;
+}
+
+void tb_live_share_behind(struct tb_live_share *s)
+{
+    s->was_behind = true;
+    admit(s, s->admitted - s->admitted / SHED_PART);
+}
+
+bool tb_live_share_busy(struct tb_live_share *s, double share)
+{
+    bool was_behind = s->was_behind;
+    double most = s->max_cpu;
+
+    s->was_behind = false;
+    s->over = most > 0 && share > most ? s->over + 1 : 0;
+    if (s->over)
+        admit(s, s->admitted * most / share);
+    else if (!was_behind && (most <= 0 || share <= most * 0.9))
+        admit(s, s->admitted + (most <= 0 ? PATIENT_STEP : ADMITTED_STEP));
+    return s->over >= OVER_FOR_LONG;
 }
 
 uint32_t tb_live_share_look(struct tb_live_share *s, uint64_t now_us)

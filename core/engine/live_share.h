@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which of the live sessions are copied: the share that was asked for, or less while there is not
- * the time (max_cpu). By their client's place (io/backends.h), so that it is always the same ones,
- * and so that the kernel can leave out those whose packets nobody needs. One per worker; used by
- * live.c.
+ * the time (max_cpu, or packets that pile up). By their client's place (io/backends.h), so that it
+ * is always the same ones, and so that the kernel can leave out those whose packets nobody needs.
+ * One per worker; used by live.c.
  */
 #ifndef TB_ENGINE_LIVE_SHARE_H
 #define TB_ENGINE_LIVE_SHARE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "io/backends.h"
 #include "packet/addr.h"
@@ -17,7 +18,9 @@ struct tb_live_share {
     uint64_t ramp_us;                /* … reached after that … */
     uint64_t begin_us;               /* … from here on */
     double max_cpu;                  /* 1.0 is a core; 0: no limit */
-    uint32_t admitted;               /* of the share, what that allows; of TB_STEER_PLACES */
+    uint32_t admitted;               /* of the share, what there is time for; of TB_STEER_PLACES */
+    bool was_behind;                 /* since the last tb_live_share_busy() */
+    uint32_t over;                   /* of those in turn that told of more than max_cpu */
     uint32_t taken[TB_STEER_GROUPS]; /* sessions, by their client's group */
     uint32_t groups;                 /* that were open at the last look */
 };
@@ -43,8 +46,14 @@ enum tb_live_share_answer tb_live_share_ask(const struct tb_live_share *s,
 void tb_live_share_begin(struct tb_live_share *s, const struct tb_addr *client, uint16_t port);
 void tb_live_share_end(struct tb_live_share *s, const struct tb_addr *client, uint16_t port);
 
-/* How busy the thread was of late (1.0: a core). */
-void tb_live_share_busy(struct tb_live_share *s, double share);
+/* How busy the thread was of late (1.0: a core). True: leaving out new sessions has not been enough
+ * for a while; running ones are to be held to the share, too, see tb_live_share_keeps(). */
+bool tb_live_share_busy(struct tb_live_share *s, double share);
+/* There was not the time to read what has passed: less is allowed from now on. */
+void tb_live_share_behind(struct tb_live_share *s);
+/* May a running session go on, by what is allowed now? */
+bool tb_live_share_keeps(const struct tb_live_share *s, const struct tb_addr *client, uint16_t port,
+                         uint64_t now_us);
 
 enum { TB_LIVE_SHARE_LOOK_US = 200000 };
 

@@ -143,6 +143,19 @@ int tb_ring_fd(const struct tb_ring *r)
     return r->fd;
 }
 
+uint32_t tb_ring_eighths(struct tb_ring *r)
+{
+    uint32_t full = 0;
+    while (full < 7) {
+        uint32_t ahead = (uint32_t) ((uint64_t) r->slots * (full + 1) / 8);
+        if (ahead + r->lent >= r->slots ||
+            !(slot_status(slot_at(r, (r->next + ahead) % r->slots)) & TP_STATUS_USER))
+            break;
+        full++;
+    }
+    return full;
+}
+
 uint64_t tb_ring_drops(struct tb_ring *r)
 {
     struct tpacket_stats st; /* reading clears them in the kernel */

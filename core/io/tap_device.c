@@ -187,6 +187,13 @@ static void device_groups(struct tb_tap *tap, uint32_t groups)
     set_filters(t); /* the one before stays when the kernel takes none */
 }
 
+static uint32_t device_backlog(struct tb_tap *tap)
+{
+    struct device_tap *t = (struct device_tap *) tap;
+
+    return tb_ring_eighths(t->ring[TB_TAP_SHARED]);
+}
+
 static uint64_t device_drops(struct tb_tap *tap)
 {
     struct device_tap *t = (struct device_tap *) tap;
@@ -221,6 +228,7 @@ static const struct tb_tap_ops device_ops = {
     .recv = device_recv,
     .next_us = device_next_us,
     .groups = device_groups,
+    .backlog = device_backlog,
     .drops = device_drops,
     .close = device_close,
 };

@@ -31,6 +31,9 @@ struct tb_tap_ops {
     /* Only clients of these groups (bit by bit, io/backends.h) are wanted from now on, apart from
      * SYNs and what does not show whose it is: no more than a hint. NULL: it takes none. */
     void (*groups)(struct tb_tap *t, uint32_t groups);
+    /* How many eighths of the room for packets are full of such as are not read yet, 0 … 7. NULL:
+     * they wait as long as one likes. */
+    uint32_t (*backlog)(struct tb_tap *t);
     /* Packets lost so far because they were not read in time. */
     uint64_t (*drops)(struct tb_tap *t);
     void (*close)(struct tb_tap *t);
@@ -56,6 +59,10 @@ static inline void tb_tap_groups(struct tb_tap *t, uint32_t groups)
 {
     if (t->ops->groups)
         t->ops->groups(t, groups);
+}
+static inline uint32_t tb_tap_backlog(struct tb_tap *t)
+{
+    return t->ops->backlog ? t->ops->backlog(t) : 0;
 }
 static inline uint64_t tb_tap_drops(struct tb_tap *t)
 {

@@ -158,7 +158,7 @@ static void advise_live(struct tb_advice *a, const struct tb_stats *s)
         add(a, "%s given up at the limit of -m: raise it, or take fewer with -r",
             tb_text_number(live->shed_memory, "session").s);
     if (live->shed_cpu)
-        add(a, "%s left out at the limit of --max-cpu: raise it, or take fewer with -r",
+        add(a, "%s left out for want of time: fewer with -r, more --workers, or a higher --max-cpu",
             tb_text_number(live->shed_cpu, "session").s);
     if (live->shed_pairs)
         add(a, "%s left out for want of client addresses and ports: a larger -c, or fewer -n",

@@ -178,7 +178,7 @@ static const struct hint live_hints[] = {
     {"unanswered", "the online server never answered; nothing to play"},
     {"refused", "the online server refused the connection; nothing to play"},
     {"share", "not of those that -r chooses"},
-    {"cpu", "beyond --max-cpu"},
+    {"cpu", "no time for them (--max-cpu, or more was captured than could be copied)"},
     {"local_client", "of this host itself; -H gives them an address"},
     {"family", "the target has no address of their IP family; use -c"},
     {"after_end", "began after --duration"},

@@ -367,7 +367,8 @@ def holes(l):
     l.ok(run.figure("live", "kernel_drops"), "the packets that were lost are counted", run.words())
     with four.mirror(l, percent=97):
         copy = four.Copy(l, "--pcap-capture", "-i", "eth1", "-k", 2, host=l.mirror)
-        blind_spot(l, copy, "a mirror that loses 3 %", contextlib.nullcontext())
+        run = blind_spot(l, copy, "a mirror that loses 3 %", contextlib.nullcontext())
+        l.ok(run.figure("live", "sessions", "capture_hole"), "the holes are counted", run.words())
 
 
 def blind_spot(l, copy, name, blindness):
@@ -393,9 +394,56 @@ def blind_spot(l, copy, name, blindness):
     l.ok(played.connections and not wrong, name + ": no wrong byte at the target",
          "\n".join(wrong[:20]))
     run = copy.finish()
-    l.ok(run.figure("live", "sessions", "capture_hole"), name + ": the holes are counted",
+    seen = run.figure("live", "sessions")
+    l.ok(seen["capture_hole"] or seen["shed"]["cpu"], name + ": what became of them is counted",
          run.words())
     return run
+
+
+PASSED = """
+table inet piled {
+    counter passed {}
+    chain in { type filter hook input priority 0
+        tcp dport 80 counter name passed
+    }
+    chain out { type filter hook output priority 0
+        tcp sport 80 counter name passed
+    }
+}
+"""
+
+
+def piled_up(l):
+    """More passes by than is copied in time: some sessions are given up, the others are whole."""
+    slots = (1 << 20) // 2048       # of -B 1
+    copy = four.Copy(l, "--pcap-capture", "-i", "eth0", "-B", 1)
+    with captures.Recording(l, l.online, four.PORT) as live, \
+            captures.Recording(l, l.target, four.PORT) as played:
+        # Their ports, too: which clients are given up is a matter of both.
+        opened = [four.connect(l, 70 + i, 25100 + i) for i in range(20)]
+        for s in opened:
+            four.get(s)
+        lab.wait_for("their copies", lambda: four.unfinished(l.target, four.PORT) >= len(opened))
+        l.online.run("nft", "-f", "-", input=PASSED)
+        copy.process.signal(signal.SIGSTOP)
+        while counted(l.online, "passed") < slots * 5 // 8:
+            for s in opened:
+                four.get(s)
+        copy.process.signal(signal.SIGCONT)
+        for s in opened:
+            four.get(s)
+            s.close()
+        copy.settle()
+    l.online.run("nft", "delete", "table", "inet", "piled")
+    wrong = prefixes(live, played)
+    l.ok(not wrong, "a ring that fills up: no wrong byte at the target", "\n".join(wrong[:20]))
+    run = copy.finish()
+    shed = run.figure("live", "sessions", "shed", "cpu")
+    whole = four.sessions(live, four.ONLINE) & four.sessions(played, four.TARGET)
+    l.ok(shed and run.figure("sessions", "failed") == 0, "some sessions are given up", run.words())
+    l.ok(sum(whole.values()) == len(opened) - shed and shed < len(opened), "the others are whole",
+         "%d whole, %s given up\n%s" % (sum(whole.values()), shed, run.words()))
+    l.same(run.figure("live", "kernel_drops"), 0, "nothing was missed", run.words())
 
 
 def main(l):
@@ -411,7 +459,7 @@ def main(l):
     leak_is_seen(l)
     l.strangers = counted(l.client, "strangers")
     four.run_parts(l, nothing_leaks, documented_route, target_killed, intercept_killed, tcpcopy_killed, memory,
-                   cpu_ceiling, midstream, same_port, bad_network, holes)
+                   cpu_ceiling, midstream, same_port, bad_network, holes, piled_up)
     no_strangers(l, "in all of these tests")
 
 

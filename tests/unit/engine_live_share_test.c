@@ -101,6 +101,46 @@ static void sheds_in_proportion_to_what_is_too_much(void **state)
     assert_int_equal(count(&s, TB_LIVE_SHARE_NO_TIME), 0);
 }
 
+/* Those that were left out are the same for new sessions and for running ones. */
+static void allows_less_whenever_it_is_behind(void **state)
+{
+    struct tb_live_share s = share(100);
+
+    tb_live_share_behind(&s);
+    uint32_t taken = count(&s, TB_LIVE_SHARE_TAKEN);
+    assert_in_range(taken, CLIENTS * 7 / 8 - 500, CLIENTS * 7 / 8 + 500);
+    for (uint32_t n = 0; n < CLIENTS; n++) {
+        struct tb_addr a = client(n);
+        assert_true(tb_live_share_keeps(&s, &a, port_of(n), 0) ==
+                    (ask(&s, n, 0) == TB_LIVE_SHARE_TAKEN));
+    }
+    assert_false(tb_live_share_busy(&s, 1)); /* as busy as it likes: no limit was given */
+    assert_int_equal(count(&s, TB_LIVE_SHARE_TAKEN), taken);
+    tb_live_share_busy(&s, 1);
+    assert_true(count(&s, TB_LIVE_SHARE_TAKEN) > taken);
+    for (unsigned i = 0; i < 1000; i++)
+        tb_live_share_behind(&s);
+    assert_true(count(&s, TB_LIVE_SHARE_TAKEN) > 0); /* else nobody would see that there is time */
+    for (unsigned i = 0; i < 1000; i++)
+        tb_live_share_busy(&s, 1);
+    assert_int_equal(count(&s, TB_LIVE_SHARE_NO_TIME), 0);
+}
+
+/* Running sessions are not given up for a moment's work. */
+static void holds_running_sessions_to_the_limit_when_it_lasts(void **state)
+{
+    struct tb_live_share s = share(100);
+
+    s.max_cpu = 0.5;
+    for (unsigned i = 0; i < 4; i++)
+        assert_false(tb_live_share_busy(&s, 0.6));
+    assert_false(tb_live_share_busy(&s, 0.5));
+    for (unsigned i = 0; i < 4; i++)
+        assert_false(tb_live_share_busy(&s, 0.6));
+    assert_true(tb_live_share_busy(&s, 0.6));
+    assert_false(tb_live_share_busy(&s, 0.1));
+}
+
 static void without_a_share_the_kernel_takes_all(void **state)
 {
     struct tb_live_share s = share(100);
@@ -167,6 +207,8 @@ int main(void)
         cmocka_unit_test(neighbours_come_apart),
         cmocka_unit_test(a_larger_share_contains_the_smaller),
         cmocka_unit_test(sheds_in_proportion_to_what_is_too_much),
+        cmocka_unit_test(allows_less_whenever_it_is_behind),
+        cmocka_unit_test(holds_running_sessions_to_the_limit_when_it_lasts),
         cmocka_unit_test(without_a_share_the_kernel_takes_all),
         cmocka_unit_test(whoever_is_taken_is_in_an_open_group),
         cmocka_unit_test(groups_open_before_the_ramp_reaches_them),

@@ -24,6 +24,7 @@ struct online {
     uint8_t *lent[BATCH];
     uint32_t lent_count;
     uint64_t lost_at; /* of all packets, the one that is not seen (0: none) */
+    uint64_t behind_from, behind_to; /* packets */
     uint64_t passed;
     uint32_t groups; /* of clients that are wanted */
     uint64_t left_out;
@@ -123,6 +124,14 @@ static uint64_t online_next_us(struct tb_tap *t)
     return look_ahead(o) ? seen_us(o) : UINT64_MAX;
 }
 
+/* For a while packets pile up. */
+static uint32_t online_backlog(struct tb_tap *t)
+{
+    struct online *o = (struct online *) t;
+
+    return o->passed >= o->behind_from && o->passed < o->behind_to ? 5 : 0;
+}
+
 static uint64_t online_drops(struct tb_tap *t)
 {
     (void) t;
@@ -133,6 +142,7 @@ static const struct tb_tap_ops online_ops = {
     .recv = online_recv,
     .next_us = online_next_us,
     .groups = online_groups,
+    .backlog = online_backlog,
     .drops = online_drops,
 };
 
@@ -748,6 +758,33 @@ static void sessions_are_given_up_before_memory_goes_beyond_its_limit(void **sta
     finish(l, true);
 }
 
+static void behind_in_the_middle(struct live *l)
+{
+    l->online.behind_from = 300;
+    l->online.behind_to = 900;
+}
+
+/* Whole sessions, so that nothing is missed of the others. */
+static void some_sessions_are_given_up_while_packets_pile_up(void **state)
+{
+    struct live *l = play_changed("http-keepalive.pcap.gz", behind_in_the_middle);
+    const struct tb_stats *s = &l->worker->stats;
+    uint32_t whole = 0;
+
+    (void) state;
+    for (uint32_t i = 0; i < l->server.count; i++) {
+        const struct tb_script *truth = l->truth.sessions[l->conn_session[i]];
+        assert_true(is_prefix(l->server.conn[i], truth));
+        whole += l->server.conn[i]->in_order == truth->client_bytes;
+    }
+    assert_true(s->live.shed_cpu > 0);
+    assert_true(s->verdicts[TB_VERDICT_SHED] > 0);
+    assert_int_equal(s->verdicts[TB_VERDICT_SHED] + s->verdicts[TB_VERDICT_COMPLETED], s->started);
+    assert_int_equal(whole, s->verdicts[TB_VERDICT_COMPLETED]);
+    assert_true(whole > 0);
+    finish(l, true);
+}
+
 static void what_modules_hold_counts_for_the_limit(void **state)
 {
     enum { NOTE = 4000, LIMIT = 100000 };
@@ -873,6 +910,7 @@ int main(void)
         cmocka_unit_test(what_goes_to_a_target_is_a_session_only_when_recorded),
         cmocka_unit_test(a_target_that_refuses_costs_nothing_but_verdicts),
         cmocka_unit_test(sessions_are_given_up_before_memory_goes_beyond_its_limit),
+        cmocka_unit_test(some_sessions_are_given_up_while_packets_pile_up),
         cmocka_unit_test(what_modules_hold_counts_for_the_limit),
         cmocka_unit_test(a_copy_goes_on_with_the_next_request_when_the_target_resets),
         cmocka_unit_test(a_copy_whose_requests_do_not_stand_alone_ends),
