@@ -156,15 +156,29 @@ void tb_ending_leave(struct tb_worker *w, struct tb_user *u, bool lost)
     tb_ending_due(w, u);
 }
 
-bool tb_ending_refuses_data(struct tb_worker *w, struct tb_user *u)
+static void refuse_data(struct tb_worker *w, struct tb_user *u)
 {
     struct tb_tcp_path path;
 
-    if (u->phase != TB_PHASE_CLOSING || !tb_user_script(w, u)->end.client_rst ||
-        tb_user_module(w, u)->holds || !tb_tcp_is_acked(&w->tcp, &u->tcp))
-        return false;
     tb_user_path(w, u, &path);
     tb_tcp_abort(&w->tcp, &u->tcp, &path);
+}
+
+bool tb_ending_refuses_data(struct tb_worker *w, struct tb_user *u)
+{
+    bool holds = tb_user_module(w, u)->holds;
+
+    if (u->phase == TB_PHASE_IDLE) {
+        if (holds && w->half_closed > 0) {
+            w->half_closed--;
+            refuse_data(w, u);
+        }
+        return true;
+    }
+    if (u->phase != TB_PHASE_CLOSING || !tb_user_script(w, u)->end.client_rst || holds ||
+        !tb_tcp_is_acked(&w->tcp, &u->tcp))
+        return false;
+    refuse_data(w, u);
     tb_verdict_set(w, u, TB_VERDICT_COMPLETED);
     return true;
 }

@@ -9,7 +9,9 @@ static bool is_streaming(const struct tb_worker *w, const struct tb_user *u)
 {
     const struct tb_busy *b = tb_user_busy(w, u);
 
-    return (b && b->first_pending) || (u->flags & (TB_USER_LEFT | TB_USER_LOST)) ||
+    if (tb_user_module(w, u)->holds)
+        return false; /* it has closed for good, see tb_ending_refuses_data() */
+    return (b && b->first_pending) ||
            (u->sent && !(u->sent->flags & (TB_REQ_ANSWERED | TB_REQ_NO_RESPONSE)) &&
             (u->sent->response_bytes > 0 || !(u->sent->flags & TB_REQ_BYTES)));
 }

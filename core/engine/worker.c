@@ -69,7 +69,7 @@ static void deliver(struct tb_tcp_env *env, struct tb_tcp *c, const uint8_t *dat
     struct tb_worker *w = worker_of(env);
     struct tb_user *u = tb_user_of(c);
 
-    if (u->phase >= TB_PHASE_PLAYING && !tb_ending_refuses_data(w, u))
+    if (!tb_ending_refuses_data(w, u) && u->phase >= TB_PHASE_PLAYING)
         tb_response_data(w, u, data, len);
 }
 

@@ -201,8 +201,8 @@ void tb_ending_advance(struct tb_worker *w, struct tb_user *u);
 void tb_ending_due(struct tb_worker *w, struct tb_user *u);
 /* A held session closes politely; `lost`: because the server wants it. */
 void tb_ending_leave(struct tb_worker *w, struct tb_user *u, bool lost);
-/* Bytes came after the client had closed for good in the capture: they are answered with a RST, as
- * there; the session is over. */
+/* Bytes came for a client that has closed for good: in the capture, and they are answered with a
+ * RST as there, and the session is over; or at the end of a held session, which is over. */
 bool tb_ending_refuses_data(struct tb_worker *w, struct tb_user *u);
 bool tb_ending_is_as_captured(const struct tb_worker *w, const struct tb_user *u, bool reset);
 

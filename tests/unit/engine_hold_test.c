@@ -126,6 +126,38 @@ static void what_comes_behind_the_farewell_is_still_read(void **state)
     ENDED(w, TB_VERDICT_HELD, 1);
 }
 
+/* A server with many clients that leave at once takes its time. */
+static void server_that_closes_late_is_not_reset(void **state)
+{
+    struct world *w = *state;
+    struct session *s = SESSION(w, {.request = 100, .response = 50});
+    s->server.step[s->server.count++] = (struct fake_step){
+        .after = 100, .after_fin = true, .delay_us = 18 * SECONDS / 10, .then = FAKE_CLOSE};
+
+    world_run(w);
+    const struct fake_conn *c = world_conn(w, 0);
+    ABOUT(w->worker->last_end_us, c->fin_us, 1 * SECONDS); /* close-wait */
+    assert_false(c->reset_by_client);
+    assert_true(c->fin_acked);
+    ENDED(w, TB_VERDICT_HELD, 1);
+}
+
+/* As the kernel does when a program has closed its socket. */
+static void what_comes_when_the_session_is_over_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct session *s = SESSION(w, {.request = 100, .response = 50});
+    s->server.never_closes = true;
+    s->server.step[s->server.count++] = (struct fake_step){
+        .after = 100, .after_fin = true, .delay_us = 15 * SECONDS / 10, .reply = 300};
+
+    world_run(w);
+    const struct fake_conn *c = world_conn(w, 0);
+    ABOUT(c->rst_us, c->fin_us, 15 * SECONDS / 10);
+    assert_int_equal(seen.unasked_bytes, 0);
+    ENDED(w, TB_VERDICT_HELD, 1);
+}
+
 static enum tb_response_status leave(struct tb_session *s)
 {
     (void) s;
@@ -472,6 +504,8 @@ int main(void)
         HOLD_TEST(captured_close_of_the_server_is_not_waited_for),
         HOLD_TEST(held_session_needs_no_memory_while_its_response_is_open),
         HOLD_TEST(what_comes_behind_the_farewell_is_still_read),
+        HOLD_TEST(server_that_closes_late_is_not_reset),
+        HOLD_TEST(what_comes_when_the_session_is_over_is_refused),
         HOLD_TEST(module_may_leave_earlier),
         HOLD_TEST(module_may_leave_while_a_response_is_awaited),
         HOLD_TEST(held_sessions_leave_when_the_duration_is_over),

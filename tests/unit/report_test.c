@@ -429,7 +429,7 @@ static void live_run_is_told_in_its_own_words(void **state)
     assert_has(text, "local_client: of this host itself; -H");
     assert_has(text, "  - 7 live packets lost before they were read: a larger -B");
     assert_has(text, "  - 3 sessions given up at the limit of -m");
-    assert_has(text, "  - 4 sessions left out at the limit of --max-cpu");
+    assert_has(text, "  - 4 sessions left out for want of time");
     assert_has(text, "  - 5 sessions left out for want of client addresses");
     assert_has(text, "after the live one: the target answers later");
     free(text);
