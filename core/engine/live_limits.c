@@ -9,7 +9,8 @@ enum {
     SHED_FOR_MEMORY = 64, /* sessions given up per look */
     SHED_FOR_TIME = 1024,
     KEEP_UP_US = 50000, /* after that, until the tap is asked again */
-    BACKLOG_MOST = 4    /* of eighths */
+    BACKLOG_MOST = 4,   /* eighths, unless they are about to be read … */
+    BACKLOG_FULL = 6    /* … and then */
 };
 
 uint64_t tb_live_memory(const struct tb_live *l)
@@ -97,13 +98,14 @@ static void look_at_share(struct tb_live *l)
     tb_tap_groups(l->tap, tb_live_share_look(&l->share, now));
 }
 
-/* What is captured piles up, and no less than when sessions were last given up for that. */
+/* What is captured piles up, and is not less than at the last look. */
 static bool is_behind(struct tb_live *l)
 {
     uint32_t backlog = tb_tap_backlog(l->tap), before = l->backlog;
 
-    l->backlog = backlog < BACKLOG_MOST ? 0 : backlog;
-    return l->backlog && l->backlog >= before;
+    l->backlog = backlog;
+    return backlog >= BACKLOG_MOST && backlog >= before &&
+           (before >= BACKLOG_MOST || backlog >= BACKLOG_FULL);
 }
 
 void tb_live_keep_up(struct tb_live *l)

@@ -6,7 +6,7 @@ enum {
     ADMITTED_LEAST = 10, /* some are always asked, so that it is seen when there is time again */
     ADMITTED_STEP = 200, /* more per look while there is time */
     PATIENT_STEP = 20,   /* the same where only piles tell that there is none */
-    SHED_PART = 8,       /* one in so many goes when there is none */
+    SHED_PART = 16,      /* one in so many goes when there is none */
     OVER_FOR_LONG = 5    /* looks above max_cpu until running sessions go, too: a second */
 };
 

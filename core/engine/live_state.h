@@ -27,8 +27,8 @@ struct tb_live {
     uint64_t look_us;
     struct tb_live_share share;
     uint64_t share_look_us, keep_up_us; /* not before */
-    uint32_t backlog; /* of the tap, when sessions were given up for it; 0: it was read up since */
-    bool sheds;       /* there may be sessions beyond the share that are to be given up */
+    uint32_t backlog;                   /* of the tap, at the last look */
+    bool sheds; /* there may be sessions beyond the share that are to be given up */
     bool is_over;
 };
 

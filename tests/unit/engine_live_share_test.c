@@ -108,7 +108,7 @@ static void allows_less_whenever_it_is_behind(void **state)
 
     tb_live_share_behind(&s);
     uint32_t taken = count(&s, TB_LIVE_SHARE_TAKEN);
-    assert_in_range(taken, CLIENTS * 7 / 8 - 500, CLIENTS * 7 / 8 + 500);
+    assert_in_range(taken, CLIENTS * 15 / 16 - 500, CLIENTS * 15 / 16 + 500);
     for (uint32_t n = 0; n < CLIENTS; n++) {
         struct tb_addr a = client(n);
         assert_true(tb_live_share_keeps(&s, &a, port_of(n), 0) ==
