@@ -164,20 +164,29 @@ def of_lines(path, kind):
     return 0
 
 
+# Limits of the whole machine, which no namespace has for itself, and what is enough of them.
+LIMITS = {
+    # sockets that their program has closed: beyond it, connections of others are reset, too
+    "net/ipv4/tcp_max_orphans": 1 << 22,
+    # packets that wait for a processor, as all between namespaces do: beyond it they are dropped
+    "net/core/netdev_max_backlog": 100000,
+}
+
+
 @contextlib.contextmanager
-def many_orphans():
-    """While it lasts the kernel keeps as many sockets that their program has closed as there are. The
-    limit is one for all namespaces: beyond it, connections of others are reset too."""
-    path = pathlib.Path("/proc/sys/net/ipv4/tcp_max_orphans")
-    before, enough = path.read_text() if path.exists() else "", 1 << 22
-    raises = before and int(before) < enough
-    if raises:
-        path.write_text(str(enough))
+def wide_limits():
+    """While it lasts the machine's own limits do not stand in the way of a large run."""
+    before = {}
+    for name, enough in LIMITS.items():
+        path = pathlib.Path("/proc/sys") / name
+        if path.exists() and int(path.read_text()) < enough:
+            before[path] = path.read_text()
+            path.write_text(str(enough))
     try:
         yield
     finally:
-        if raises:
-            path.write_text(before)
+        for path, value in before.items():
+            path.write_text(value)
 
 
 def machine():

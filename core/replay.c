@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/siphash.h"
+#include "io/softnet.h"
 
 /* --- where responses come from --------------------------------------------------------------- */
 
@@ -373,6 +374,7 @@ int tb_replay_play(struct tb_replay *r, struct tb_err *err)
     if (r->options->log && !r->live)
         tb_log(TB_LOG_INFO, "playing %u captured sessions with %u users, %u worker%s",
                r->plan.session_count, r->plan.users, r->workers, r->workers == 1 ? "" : "s");
+    r->dropped_before = tb_softnet_drops();
     int rc = tb_timeline_init(&r->timeline);
     if (rc < 0)
         return tb_err_set(err, rc, "out of memory");
@@ -474,6 +476,7 @@ int tb_replay_report(struct tb_replay *r, struct tb_err *err)
         .module_figures = module_figures,
         .cpu_s = (double) tb_clock_cpu_us() / 1e6,
         .max_rss_bytes = (uint64_t) usage.ru_maxrss * 1024,
+        .host_dropped = (uint32_t) (tb_softnet_drops() - r->dropped_before), /* they wrap */
         .interrupted = *r->stop != 0 && !r->live, /* that is how live traffic ends */
         .is_live = r->live != NULL,
     };

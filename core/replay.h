@@ -35,6 +35,7 @@ struct tb_replay {
     struct tb_report_writer writer;
     struct tb_status status;
     struct tb_timeline timeline;
+    uint64_t dropped_before; /* of io/softnet.h */
     struct tb_engine_result result;
     const struct tb_live_config *live; /* tcpcopy: sessions are live ones */
 };

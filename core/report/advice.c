@@ -191,6 +191,11 @@ static void advise_machine(struct tb_advice *a, const struct tb_report_input *in
         add(a, "%s could not start when due: raise -u, the limit of sessions at a time",
             tb_text_number(s->late, "session").s);
     advise_sending(a, s);
+    if (in->host_dropped)
+        add(a,
+            "this machine's kernel dropped %s, of this run or others: raise "
+            "net.core.netdev_max_backlog (sysctl -w, 100000), or load it less",
+            tb_text_number(in->host_dropped, "packet").s);
     advise_pacing(a, in);
     if (s->retransmitted > RETRANSMITTED_FEW &&
         s->retransmitted * 1000 > s->packets_sent * RETRANSMITTED_PER_MILLE)

@@ -230,7 +230,8 @@ json_t *tb_report_json(const struct tb_report_input *in)
     json_object_set_new(report, "packets",
                         COUNTS({"sent", s->packets_sent}, {"received", s->packets_received},
                                {"retransmitted", s->retransmitted},
-                               {"capture_dropped", s->capture_dropped}));
+                               {"capture_dropped", s->capture_dropped},
+                               {"host_dropped", in->host_dropped}));
     json_object_set_new(report, "latency_us", latency_object(s));
     json_object_set_new(report, "pacing_error_us", tb_stats_histogram_json(&s->pacing_error));
     json_object_set_new(report, "timeline", timeline_array(in));

@@ -49,6 +49,7 @@ struct tb_report_input {
     const json_t *module_figures; /* an object of more of the module's figures, or NULL */
     double cpu_s;
     uint64_t max_rss_bytes;
+    uint64_t host_dropped; /* packets, by the kernel of this machine meanwhile (io/softnet.h) */
     struct tb_report_channel channel;
     bool is_live; /* tcpcopy: stats->live counts */
     bool interrupted;

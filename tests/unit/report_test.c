@@ -176,7 +176,7 @@ static void report_has_the_keys_of_the_schema(void **state)
                                                  "closed_early module aborted server_closed");
     assert_keys(at(report, "requests"), "planned sent answered mismatched");
     assert_keys(at(report, "bytes"), "sent received");
-    assert_keys(at(report, "packets"), "sent received retransmitted capture_dropped");
+    assert_keys(at(report, "packets"), "sent received retransmitted capture_dropped host_dropped");
     assert_keys(at(report, "latency_us"), "connect first_byte response from_schedule");
     assert_keys(at(report, "latency_us.response"), h);
     assert_keys(at(report, "pacing_error_us"), h);
@@ -532,6 +532,13 @@ static void advice_names_cause_and_remedy(void **state)
     r->stats.capture_dropped = 3;
     a = advice_of(r);
     assert_has(a.line[0], "3 packets lost on this host");
+
+    r->stats.capture_dropped = 0;
+    r->in.host_dropped = 4000;
+    a = advice_of(r);
+    assert_int_equal(a.count, 1);
+    assert_has(a.line[0], "dropped 4,000 packets");
+    assert_has(a.line[0], "net.core.netdev_max_backlog");
 }
 
 static void advice_tells_all_failing_from_some_failing(void **state)
