@@ -534,10 +534,11 @@ static void received_open(struct conn *c, const struct seg *g)
     take_text(c, g, (uint64_t) from, (uint64_t) edge);
 }
 
-/* A segment of a connection that is over is answered by a RST, as long as there are few. */
+/* A segment of a connection that is over is answered by a RST, as long as there are few. Where it
+ * is not known which bytes the client has taken, a RST may have been too old for it. */
 static void note_stray(struct conn *c, const struct seg *g)
 {
-    if ((g->flags & TB_TCP_RST) || (c->rst_sent && c->rst_sent_us == c->s->now_us))
+    if (c->fuzzy || (g->flags & TB_TCP_RST) || (c->rst_sent && c->rst_sent_us == c->s->now_us))
         return;
     c->rst_owed = true;
     look_at(c);
