@@ -429,6 +429,10 @@ static void check_fin_due(struct conn *c)
     bool odd = judge_was_quiet(c) || c->fuzzy || c->fin || c->b.fault != FAULT_NONE ||
                c->s->config.hold_us || t->script.module == MODULE_REWRITER;
 
+    if (t->end == END_SERVER_FIN && !odd && c->last_data_us &&
+        now + 2 < c->last_data_us + c->s->config.close_wait_us)
+        sim_fail(c->s, c, "a FIN before the server's, %llu us after its last byte",
+                 (unsigned long long) (now - c->last_data_us));
     if (t->end != END_CLIENT_FIN || odd)
         return;
     if (c->rcv < t->replies) {
