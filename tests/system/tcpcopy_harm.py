@@ -413,6 +413,19 @@ table inet piled {
 """
 
 
+def at_rest(l):
+    """Until copies have come to the target, and none for half a second."""
+    seen, since = 0, time.monotonic()
+
+    def rests():
+        nonlocal seen, since
+        now = counted(l.target, "passed")
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return seen and time.monotonic() - since > 0.5
+    lab.wait_for("the target to be at rest", rests)
+
+
 def piled_up(l):
     """More passes by than is copied in time: some sessions are given up, the others are whole."""
     slots = (1 << 20) // 2048       # of -B 1
@@ -429,12 +442,15 @@ def piled_up(l):
         while counted(l.online, "passed") < slots * 13 // 16:
             for s in opened[::2]:
                 four.get(s)
+        l.target.run("nft", "-f", "-", input=PASSED)
         copy.process.signal(signal.SIGCONT)
+        at_rest(l)      # what had piled up is read: there is room for the rest
         for s in opened:
             four.get(s)
             s.close()
         copy.settle()
-    l.online.run("nft", "delete", "table", "inet", "piled")
+    for host in (l.online, l.target):
+        host.run("nft", "delete", "table", "inet", "piled")
     wrong = prefixes(live, played)
     l.ok(not wrong, "a ring that fills up: no wrong byte at the target", "\n".join(wrong[:20]))
     run = copy.finish()
