@@ -170,6 +170,9 @@ LIMITS = {
     "net/ipv4/tcp_max_orphans": 1 << 22,
     # packets that wait for a processor, as all between namespaces do: beyond it they are dropped
     "net/core/netdev_max_backlog": 100000,
+    # pages of unread bytes, a page at least for each connection that has some: beyond the last one
+    # connections are reset
+    "net/ipv4/tcp_mem": (3000000, 3500000, 4000000),
 }
 
 
@@ -179,9 +182,10 @@ def wide_limits():
     before = {}
     for name, enough in LIMITS.items():
         path = pathlib.Path("/proc/sys") / name
-        if path.exists() and int(path.read_text()) < enough:
+        values = enough if isinstance(enough, tuple) else (enough,)
+        if path.exists() and int(path.read_text().split()[-1]) < values[-1]:
             before[path] = path.read_text()
-            path.write_text(str(enough))
+            path.write_text(" ".join(map(str, values)))
     try:
         yield
     finally:
