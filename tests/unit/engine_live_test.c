@@ -23,7 +23,7 @@ struct online {
     uint64_t loop_us; /* added to the file's times */
     uint8_t *lent[BATCH];
     uint32_t lent_count;
-    uint64_t lost_at; /* of all packets, the one that is not seen (0: none) */
+    uint64_t lost_at;                /* of all packets, the one that is not seen (0: none) */
     uint64_t behind_from, behind_to; /* packets */
     uint64_t passed;
     uint32_t groups; /* of clients that are wanted */
