@@ -28,11 +28,11 @@ format:
 lint: all
 	clang-tidy --quiet --warnings-as-errors='*' \
 		$$(find $(srcdir)/core $(srcdir)/modules -name '*.c') -- -std=gnu11 -I. \
-		$(AM_CPPFLAGS) $(JANSSON_CFLAGS) $(PCAP_CFLAGS) $(ZLIB_CFLAGS) $(CAPNG_CFLAGS)
+		$(AM_CPPFLAGS) -I$(srcdir)/modules $(JANSSON_CFLAGS) $(PCAP_CFLAGS) $(ZLIB_CFLAGS) $(CAPNG_CFLAGS)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --library=posix \
 		--enable=warning,performance,portability --suppress=missingIncludeSystem \
 		--suppress=ctuuninitvar --suppress=uninitvar \
-		-D__linux__ -D_GNU_SOURCE -I. -I$(srcdir)/core -I$(srcdir)/include \
+		-D__linux__ -D_GNU_SOURCE -I. -I$(srcdir)/core -I$(srcdir)/include -I$(srcdir)/modules \
 		$(srcdir)/core $(srcdir)/modules
 
 check-valgrind:

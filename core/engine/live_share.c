@@ -68,7 +68,8 @@ static void admit(struct tb_live_share *s, double next)
 void tb_live_share_behind(struct tb_live_share *s)
 {
     s->was_behind = true;
-    admit(s, s->admitted - s->admitted / SHED_PART);
+    uint32_t part = s->admitted / SHED_PART;
+    admit(s, s->admitted - part);
 }
 
 bool tb_live_share_busy(struct tb_live_share *s, double share)
