@@ -143,6 +143,11 @@ int tb_ring_fd(const struct tb_ring *r)
     return r->fd;
 }
 
+bool tb_ring_has_more(struct tb_ring *r)
+{
+    return r->lent < r->slots && slot_status(slot_at(r, r->next)) & TP_STATUS_USER;
+}
+
 uint32_t tb_ring_eighths(struct tb_ring *r)
 {
     uint32_t full = 0;

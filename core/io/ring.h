@@ -61,6 +61,8 @@ uint32_t tb_ring_recv(struct tb_ring *r, struct tb_ring_packet *packets, uint32_
  * ours. False: there is more already, do not sleep. */
 bool tb_ring_wait_prepare(struct tb_ring *r);
 int tb_ring_fd(const struct tb_ring *r);
+/* Is there a packet that was not handed up yet? tb_ring_recv() may have left some: long ones. */
+bool tb_ring_has_more(struct tb_ring *r);
 /* How many eighths of it are full of packets that were not handed up yet, 0 … 7. */
 uint32_t tb_ring_eighths(struct tb_ring *r);
 /* Packets the kernel dropped since the last call. */

@@ -120,7 +120,7 @@ static uint32_t take(struct device_tap *t, enum tb_tap_part part, struct tb_tapp
     uint32_t room = max - count < BATCH ? max - count : BATCH;
     uint32_t n = tb_ring_recv(t->ring[part], came, room, &t->dropped);
 
-    t->more[part] = n == room;
+    t->more[part] = n == room || tb_ring_has_more(t->ring[part]);
     t->taken += n;
     for (uint32_t i = 0; i < n; i++) {
         packets[count] = (struct tb_tapped){.data = came[i].data,

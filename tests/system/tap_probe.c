@@ -162,7 +162,7 @@ static void drain(struct probe *p, uint32_t worker)
         n = tb_tap_recv(p->worker[worker].tap, packets, BATCH, tb_clock_real_us());
         for (uint32_t i = 0; i < n; i++)
             take_packet(p, worker, &packets[i]);
-    } while (n == BATCH);
+    } while (n > 0); /* a tap that gave all it had gives nothing for a while */
 }
 
 /* Until what the taps say, or standard input is readable: then true. */
