@@ -313,6 +313,8 @@ def same_port(l):
             if nth % 2 == 0:
                 reset_close(s)
             else:
+                while s.recv(4096):     # else the port would stay in TIME-WAIT here
+                    pass
                 s.close()
     four.clean(l, "port reuse", copy)
 
