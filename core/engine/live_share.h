@@ -3,7 +3,7 @@
  * Which of the live sessions are copied: the share that was asked for, or less while there is not
  * the time (max_cpu, or packets that pile up). By their client's place (io/backends.h), so that it
  * is always the same ones, and so that the kernel can leave out those whose packets nobody needs.
- * One per worker; used by live.c.
+ * One per worker; used by live.c and live_limits.c.
  */
 #ifndef TB_ENGINE_LIVE_SHARE_H
 #define TB_ENGINE_LIVE_SHARE_H

@@ -2,8 +2,8 @@
 /*
  * Packets that this machine's kernel threw away between its devices and everything else, because
  * the queue of a processor was full (net.core.netdev_max_backlog). Packets between namespaces
- * (veth) and those of a TUN device go that way. Nobody tells who lost them; to a session it is loss
- * as any other. Used by replay.c for the report.
+ * (veth) go that way, and those that RPS hands to another processor. Nobody tells who lost them; to
+ * a session it is loss as any other. Used by replay.c for the report.
  */
 #ifndef TB_IO_SOFTNET_H
 #define TB_IO_SOFTNET_H

@@ -190,8 +190,13 @@ static void device_groups(struct tb_tap *tap, uint32_t groups)
 static uint32_t device_backlog(struct tb_tap *tap)
 {
     struct device_tap *t = (struct device_tap *) tap;
+    uint32_t most = 0;
 
-    return tb_ring_eighths(t->ring[TB_TAP_SHARED]);
+    for (int part = 0; part < TB_TAP_PARTS; part++) {
+        uint32_t full = t->ring[part] ? tb_ring_eighths(t->ring[part]) : 0;
+        most = full > most ? full : most;
+    }
+    return most;
 }
 
 static uint64_t device_drops(struct tb_tap *tap)

@@ -234,9 +234,8 @@ static void new_ack(struct tb_tcp_env *env, struct tb_tcp *c, struct tb_tcp_busy
 static void enter_recovery(struct tb_tcp *c, struct tb_tcp_busy *b)
 {
     /* RFC 5681 §3.2 (2): without what limited transmit has sent. Nor without what ACKs of this very
-     * turn have taken away: nothing could be sent in its place yet. Without SACK,
-     * ACKs that the network has doubled can have put more on its way than the window allows, which
-     * must not widen it. */
+     * turn have taken away: nothing could be sent in its place yet. Without SACK, ACKs that the
+     * network has doubled can have let out more than the window allows, which must not widen it. */
     uint64_t flight = !b->sacked.count && b->cwnd < b->flight ? b->cwnd : b->flight;
     uint64_t half = flight / 2, least = 2u * c->mss;
 
