@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "io/rate.h"
 
 enum {
     TB_GLANCE_PAUSE_US = 1000,   /* between looks */
@@ -19,18 +20,15 @@ enum {
     /* From this many packets a second on nothing is saved by waiting, and copies would be late:
      * whenever the worker is awake it looks, and that often at least. */
     TB_GLANCE_BUSY_PER_S = 40000,
-    TB_GLANCE_BUSY_PAUSE_US = 400,
-    TB_GLANCE_WINDOW_US = 5000 /* over which they are counted */
+    TB_GLANCE_BUSY_PAUSE_US = 400
 };
 
 /* A zeroed one has never looked and is due. */
 struct tb_glance {
     uint64_t next_us;   /* when to look again */
     uint64_t packet_us; /* when a look last brought some */
-    uint64_t window_us; /* when the counting began */
-    uint32_t packets;   /* since then */
-    bool busy;          /* by the window before */
-    bool asleep;        /* until a packet is there */
+    struct tb_rate rate;
+    bool asleep; /* until a packet is there */
 };
 
 /* Is it time to look? `any`: a packet is there. Clocks may be set at any time. */
@@ -42,25 +40,18 @@ static inline bool tb_glance_is_due(struct tb_glance *g, uint64_t now_us, bool a
         g->next_us = now_us + TB_GLANCE_PAUSE_US;
     }
     return !g->asleep &&
-           (g->busy || now_us >= g->next_us || g->next_us - now_us > TB_GLANCE_PAUSE_US);
+           (g->rate.busy || now_us >= g->next_us || g->next_us - now_us > TB_GLANCE_PAUSE_US);
 }
 
 /* A look brought `packets`, of those that were there all but `more`. */
 static inline void tb_glance_done(struct tb_glance *g, uint64_t now_us, uint32_t packets, bool more)
 {
-    uint64_t counted_us = now_us - g->window_us;
-
-    g->packets += packets;
-    if (counted_us >= TB_GLANCE_WINDOW_US) {
-        g->busy = (uint64_t) g->packets * 1000000 / counted_us >= TB_GLANCE_BUSY_PER_S;
-        g->packets = 0;
-        g->window_us = now_us;
-    }
+    tb_rate_count(&g->rate, now_us, packets, TB_GLANCE_BUSY_PER_S);
     if (packets)
         g->packet_us = now_us;
     g->next_us = now_us;
     if (!more)
-        g->next_us += g->busy ? TB_GLANCE_BUSY_PAUSE_US : TB_GLANCE_PAUSE_US;
+        g->next_us += g->rate.busy ? TB_GLANCE_BUSY_PAUSE_US : TB_GLANCE_PAUSE_US;
     g->asleep = !more && now_us - g->packet_us >= TB_GLANCE_AWAKE_US;
 }
 

@@ -11,31 +11,22 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "io/rate.h"
 
 enum {
-    TB_PACE_WINDOW_US = 5000,   /* over which packets are counted */
     TB_PACE_BUSY_PER_S = 10000, /* from this rate on */
     TB_PACE_PAUSE_US = 400      /* between looks; 150 to 500 measured: longer is cheaper */
 };
 
 struct tb_pace {
-    uint64_t window_us; /* when it began */
-    uint32_t packets;   /* since then */
-    bool busy;          /* by the window before */
+    struct tb_rate rate;
 };
 
 /* A turn brought `packets`. True: pause and look again; false: wait to be woken. */
 static inline bool tb_pace_turn(struct tb_pace *p, uint64_t now_us, uint32_t packets)
 {
-    uint64_t gone_us = now_us - p->window_us;
-
-    p->packets += packets;
-    if (gone_us >= TB_PACE_WINDOW_US) {
-        p->busy = (uint64_t) p->packets * 1000000 / gone_us >= TB_PACE_BUSY_PER_S;
-        p->packets = 0;
-        p->window_us = now_us;
-    }
-    return p->busy && packets;
+    tb_rate_count(&p->rate, now_us, packets, TB_PACE_BUSY_PER_S);
+    return p->rate.busy && packets;
 }
 
 #endif

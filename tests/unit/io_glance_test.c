@@ -74,7 +74,7 @@ static void does_not_wait_at_high_rates(void **state)
 {
     struct tb_glance g = awake(T0);
     uint64_t now_us =
-        look_for(&g, g.next_us, UINT64_C(3) * TB_GLANCE_WINDOW_US, 3 * TB_GLANCE_BUSY_PER_S);
+        look_for(&g, g.next_us, UINT64_C(3) * TB_RATE_WINDOW_US, 3 * TB_GLANCE_BUSY_PER_S);
 
     assert_true(tb_glance_is_due(&g, now_us - TB_GLANCE_BUSY_PAUSE_US + 1, false));
     tb_glance_done(&g, now_us, 1, false);
@@ -85,9 +85,9 @@ static void waits_again_when_the_rate_has_fallen(void **state)
 {
     struct tb_glance g = awake(T0);
     uint64_t now_us =
-        look_for(&g, g.next_us, UINT64_C(3) * TB_GLANCE_WINDOW_US, 3 * TB_GLANCE_BUSY_PER_S);
+        look_for(&g, g.next_us, UINT64_C(3) * TB_RATE_WINDOW_US, 3 * TB_GLANCE_BUSY_PER_S);
 
-    now_us = look_for(&g, now_us, UINT64_C(3) * TB_GLANCE_WINDOW_US, TB_GLANCE_BUSY_PER_S / 3);
+    now_us = look_for(&g, now_us, UINT64_C(3) * TB_RATE_WINDOW_US, TB_GLANCE_BUSY_PER_S / 3);
     assert_false(tb_glance_is_due(&g, now_us - 1, false));
     tb_glance_done(&g, now_us, 1, false);
     assert_int_equal(g.next_us, now_us + TB_GLANCE_PAUSE_US);
